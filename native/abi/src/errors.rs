@@ -1,0 +1,169 @@
+//! Every coded error of engine and host: code, exit status of the CLI, what it means, what to do.
+//! `docs/errors.md` lists the same codes; a test compares both ways.
+
+/// Exit status of the CLI (DESIGN §11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The operation failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The config is wrong.
+    Config = 3,
+    /// A program was rejected.
+    Program = 4,
+    /// No running appliance.
+    NoAppliance = 5,
+    /// Not permitted, or memory, hugepages or a NIC are missing.
+    NotPermitted = 6,
+}
+
+macro_rules! errors {
+    ($($variant:ident, $code:literal, $exit:ident, $meaning:literal, $hint:literal;)*) => {
+        /// A coded error.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorCode { $(#[doc = $meaning] $variant,)* }
+
+        impl ErrorCode {
+            /// All of them, in the order of the docs.
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
+
+            /// The code: `WIRELET_E_...`.
+            pub const fn code(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $code,)* }
+            }
+
+            /// Exit status of a command that ends with it.
+            pub const fn exit(self) -> Exit {
+                match self { $(ErrorCode::$variant => Exit::$exit,)* }
+            }
+
+            /// What it means, one sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $meaning,)* }
+            }
+
+            /// What to do about it, one sentence.
+            pub const fn hint(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $hint,)* }
+            }
+        }
+    };
+}
+
+errors! {
+    // Command line and config.
+    Usage, "WIRELET_E_USAGE", Usage,
+        "The command line is wrong.", "Run `wirelet help` for the commands.";
+    ConfigNotFound, "WIRELET_E_CONFIG_NOT_FOUND", Config,
+        "There is no config file.", "Create wirelet.config.ts or name a file with --config.";
+    ConfigInvalid, "WIRELET_E_CONFIG_INVALID", Config,
+        "The config does not have the shape it should.", "See docs/start.md for a complete config.";
+    ConfigUnknownKey, "WIRELET_E_CONFIG_UNKNOWN_KEY", Config,
+        "The config has a key that nobody reads.", "Remove it or correct its spelling.";
+    ConfigUnknownDevice, "WIRELET_E_CONFIG_UNKNOWN_DEVICE", Config,
+        "A port names a device that does not exist.", "Devices: null, loop, ring, pcap, gen, sink.";
+    ConfigUnknownPort, "WIRELET_E_CONFIG_UNKNOWN_PORT", Config,
+        "The config refers to a port that it does not define.", "Define it under `ports`.";
+    ConfigUnknownProgram, "WIRELET_E_CONFIG_UNKNOWN_PROGRAM", Config,
+        "A pipeline refers to a program that the config does not define.",
+        "Define it under `programs`.";
+    ConfigLimit, "WIRELET_E_CONFIG_LIMIT", Config,
+        "A number in the config is outside its limits.", "Limits: docs/architecture.md.";
+    DeviceSpec, "WIRELET_E_DEVICE_SPEC", Config,
+        "A device's spec is wrong.", "Specs: docs/start.md, `device:where?option=value`.";
+    Settings, "WIRELET_E_SETTINGS", Config,
+        "A program's settings can't be written to its settings page.",
+        "Settings are numbers, booleans, strings and lists of numbers or strings, 1 MiB in all.";
+    // Programs: source to module.
+    ProgramNotFound, "WIRELET_E_PROGRAM_NOT_FOUND", Program,
+        "There is no program at that path.", "Name a folder with index.ts, a .ts or a .wasm file.";
+    ProgramCompile, "WIRELET_E_PROGRAM_COMPILE", Program,
+        "The program does not compile.", "Mend the lines shown above.";
+    ProgramEntry, "WIRELET_E_PROGRAM_ENTRY", Program,
+        "The program exports neither onPacket nor onBurst, or both.",
+        "Export one: `export function onPacket(packet: Packet): Verdict`.";
+    ProgramAllocates, "WIRELET_E_PROGRAM_ALLOCATES", Program,
+        "The program allocates memory for each packet.",
+        "Allocate once, in onLoad or at the top level.";
+    CompilerFailed, "WIRELET_E_COMPILER_FAILED", Program,
+        "The compiler itself failed or ran out of its time or memory.",
+        "Try the program in halves to find the line, and report it.";
+    // Modules: the door of the engine.
+    ModuleNotWasm, "WIRELET_E_MODULE_NOT_WASM", Program,
+        "That is no WebAssembly module.", "Build one with `wirelet build`.";
+    ModuleFeature, "WIRELET_E_MODULE_FEATURE", Program,
+        "The module is invalid or uses a Wasm feature that is not allowed.",
+        "Allowed: the MVP, mutable globals, sign extension, saturating conversions, multi-value, SIMD.";
+    ModuleLimit, "WIRELET_E_MODULE_LIMIT", Program,
+        "The module is larger than a limit allows.", "Limits: docs/architecture.md.";
+    ModuleAbi, "WIRELET_E_MODULE_ABI", Program,
+        "The module was built for another ABI version, or for none.",
+        "Build it again with this version's `wirelet build`.";
+    ModuleImport, "WIRELET_E_MODULE_IMPORT", Program,
+        "The module imports something that the engine does not offer.",
+        "Offered: wirelet.log, wirelet.counter, wirelet.table, wirelet.abort.";
+    ModuleExport, "WIRELET_E_MODULE_EXPORT", Program,
+        "The module lacks an export, or one has the wrong type.",
+        "Needed: memory, onBurst(u32), wirelet_abi_1().";
+    ModuleStart, "WIRELET_E_MODULE_START", Program,
+        "The module has a start function.", "Move its work to onLoad.";
+    ModuleData, "WIRELET_E_MODULE_DATA", Program,
+        "A data segment is passive, computed or outside the program's own memory.",
+        "Build with `--memoryBase 1073741824` (asconfig.json of this project does).";
+    ModuleMemory, "WIRELET_E_MODULE_MEMORY", Program,
+        "The module's memory is missing, imported, growable, too small or too large.",
+        "Initial and maximum size must be equal: 1 GiB of windows and at most 16 MiB of its own.";
+    // Programs at work.
+    LoadTrap, "WIRELET_E_LOAD_TRAP", Program,
+        "onLoad trapped.", "Packets and tables are out of reach until onLoad has returned.";
+    LoadDeadline, "WIRELET_E_LOAD_DEADLINE", Program,
+        "onLoad did not return in time.", "onLoad has one second of CPU time.";
+    ProgramTrap, "WIRELET_E_PROGRAM_TRAP", Failed,
+        "The program trapped on a packet.", "The report names the line; the packet was dropped.";
+    ProgramDeadline, "WIRELET_E_PROGRAM_DEADLINE", Failed,
+        "The program took longer for a burst than its deadline.",
+        "Bound its loops, or raise `deadline`.";
+    Descriptor, "WIRELET_E_DESCRIPTOR", Failed,
+        "The program wrote a descriptor that points outside its frame or has no such verdict.",
+        "Use Packet's methods; raw descriptors must stay within headroom and tailroom.";
+    Counters, "WIRELET_E_COUNTERS", Program,
+        "The program asks for too many counters, or one has a bad name.",
+        "At most 1,024 counters with names of 1 to 64 bytes.";
+    Tables, "WIRELET_E_TABLES", Program,
+        "The program asks for a table, which this version does not offer.",
+        "Use counters and memory of its own.";
+    // Devices, memory, machine.
+    DeviceOpen, "WIRELET_E_DEVICE_OPEN", Failed,
+        "A device can't be opened.", "The message names the file or interface and the reason.";
+    PcapFormat, "WIRELET_E_PCAP_FORMAT", Failed,
+        "The file is no capture file, or its first bytes are damaged.",
+        "Supported: pcap and pcapng, both byte orders, gzip too.";
+    OutputFailed, "WIRELET_E_OUTPUT", Failed,
+        "A file can't be written.", "The message names the file and the reason, such as a full disk.";
+    MemoryExhausted, "WIRELET_E_MEMORY_EXHAUSTED", NotPermitted,
+        "There is not enough memory of the kind the region needs.",
+        "Ask for fewer frames, free /dev/shm or hugepages, or set `hugepages: false`.";
+    FrameSize, "WIRELET_E_FRAME_SIZE", Config,
+        "No frame size suits all devices of the config.",
+        "2,048 to 16,384 bytes in multiples of 64.";
+    MapCount, "WIRELET_E_MAP_COUNT", NotPermitted,
+        "The appliance needs more memory mappings than the kernel allows.",
+        "sysctl -w vm.max_map_count=262144";
+    Lcore, "WIRELET_E_LCORE", NotPermitted,
+        "An lcore can't be pinned to its CPU.", "Name CPUs that this process may use, or a number.";
+    LcoreFailed, "WIRELET_E_LCORE_FAILED", Failed,
+        "An lcore ended by a bug of Wirelet; its packets were counted as stopped.",
+        "Please report the message and the stack.";
+    // Host.
+    NoAppliance, "WIRELET_E_NO_APPLIANCE", NoAppliance,
+        "No appliance is running here.", "Start one with `wirelet run`.";
+    State, "WIRELET_E_STATE", Failed,
+        "The call does not fit the state: started twice, read after stop.",
+        "create, start, stats, stop, in this order.";
+    AddonMissing, "WIRELET_E_ADDON_MISSING", Failed,
+        "The native addon is not built or does not load.", "Build it with `npm run build`.";
+    Internal, "WIRELET_E_INTERNAL", Failed,
+        "Something that should never happen happened.", "Please report the message and the stack.";
+}
