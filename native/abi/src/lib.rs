@@ -7,6 +7,7 @@
 pub mod descriptor;
 pub mod drops;
 pub mod errors;
+mod failure;
 pub mod generate;
 pub mod guest;
 pub mod histogram;
@@ -19,6 +20,7 @@ pub mod verdict;
 pub use descriptor::{BurstHeader, Descriptor};
 pub use drops::DropReason;
 pub use errors::{ErrorCode, Exit};
+pub use failure::Error;
 pub use layout::{Field, Layout};
 pub use verdict::Verdict;
 

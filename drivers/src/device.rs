@@ -1,0 +1,149 @@
+//! The contract between lcores and devices.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use wirelet_abi::histogram::BUCKETS;
+use wirelet_abi::limits::{DROP_REASONS_MAX, XSTATS_MAX};
+use wirelet_abi::{DropReason, Error};
+use wirelet_packet::{FrameCache, Mbuf, Region};
+
+/// One queue of a port: receives into frames, sends out of frames. Owned by one lcore; no method is
+/// called by two threads at once, and `rx_burst` and `tx_burst` allocate nothing and take no lock.
+///
+/// Whoever holds an [`Mbuf`] owns its frame. A device owns the frames it was given by `tx_burst`
+/// until it has sent them, and then gives them back to the cache: in `tx_burst` itself when it sends
+/// at once, else in `reclaim`.
+pub trait Device: Send {
+    /// Receives up to `burst.len()` packets, in order; returns how many. Fills every field but
+    /// `egress`, `mark` and `scratch`, which are 0, and writes `port`. Packets that it can't deliver
+    /// (too long, no frame, ...) it counts in `stats`.
+    fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize;
+
+    /// Sends the first n packets of `burst`, in order, and returns n; the rest stay the caller's. A
+    /// packet that was taken but can't be written (disk full) counts in `tx_errors`.
+    fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize;
+
+    /// Gives frames of packets that were sent meanwhile back to the cache.
+    fn reclaim(&mut self, _frames: &mut FrameCache) {}
+
+    /// Packets that it was given and has not sent, or has received and not delivered.
+    fn in_flight(&self) -> usize {
+        0
+    }
+
+    /// Everything it counts; absolute values, written over `stats`.
+    fn stats(&self, stats: &mut DeviceStats);
+
+    /// Names of `stats.xstats`, by index.
+    fn xstat_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Which packets may be sent.
+    fn tx_limits(&self) -> TxLimits {
+        TxLimits::FILE
+    }
+
+    /// Its MAC address; zeros where there is none.
+    fn mac(&self) -> [u8; 6] {
+        [0; 6]
+    }
+
+    /// How an lcore that found nothing to do may wait for it.
+    fn idle(&self) -> Idle;
+
+    /// Whether it will never receive again (a file at its end).
+    fn finished(&self) -> bool {
+        false
+    }
+
+    /// The error that stopped it since the last call, for the host's log.
+    fn take_error(&mut self) -> Option<Error> {
+        None
+    }
+
+    /// Sends what it has buffered, closes files and sockets, and gives every frame back.
+    ///
+    /// # Errors
+    /// What it could not write.
+    fn close(&mut self, frames: &mut FrameCache) -> Result<(), Error>;
+}
+
+/// What a device counts, absolute values since it was opened.
+#[derive(Clone, Debug)]
+pub struct DeviceStats {
+    /// Packets that came in but were not delivered, by [`DropReason`]; reasons of the edge only.
+    pub rx_drops: [u64; DROP_REASONS_MAX],
+    /// Bytes of them.
+    pub rx_drop_bytes: u64,
+    /// Packets that `tx_burst` took and that could not be sent.
+    pub tx_errors: u64,
+    /// Extra statistics, named by [`Device::xstat_names`].
+    pub xstats: [u64; XSTATS_MAX],
+    /// Whether the link is up.
+    pub link_up: bool,
+    /// Latency of packets that arrived here, in ns, where the device measures it.
+    pub latency_ns: [u64; BUCKETS],
+}
+
+impl Default for DeviceStats {
+    fn default() -> Self {
+        DeviceStats {
+            rx_drops: [0; DROP_REASONS_MAX],
+            rx_drop_bytes: 0,
+            tx_errors: 0,
+            xstats: [0; XSTATS_MAX],
+            link_up: true,
+            latency_ns: [0; BUCKETS],
+        }
+    }
+}
+
+impl DeviceStats {
+    /// Counts one packet of `bytes` that was dropped at the edge.
+    #[inline]
+    pub fn drop_at_edge(&mut self, reason: DropReason, bytes: u64) {
+        debug_assert!(reason.at_edge());
+        self.rx_drops[reason as usize] += 1;
+        self.rx_drop_bytes += bytes;
+    }
+}
+
+/// How an lcore that found nothing to do may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Not at all: it must be polled.
+    Poll,
+    /// Until this descriptor is readable.
+    Readable(RawFd),
+    /// Until the monotonic clock shows this, in ns.
+    Until(u64),
+    /// It receives only what another lcore gives it, and wakes this lcore then; or never again.
+    Waker,
+}
+
+/// Which packets a device can send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxLimits {
+    /// Shorter ones are padded to this with zeros; 0 for none.
+    pub padded_bytes: usize,
+    /// Longer ones are dropped with reason `tx_too_long`.
+    pub max_bytes: usize,
+}
+
+impl TxLimits {
+    /// Files and memory: bytes as they are, up to 65,535.
+    pub const FILE: TxLimits = TxLimits { padded_bytes: 0, max_bytes: u16::MAX as usize };
+}
+
+/// What a device needs when it opens.
+#[derive(Clone, Debug)]
+pub struct OpenContext {
+    /// Its frames.
+    pub region: Arc<Region>,
+    /// Its port's number, which it writes into every packet.
+    pub port: u16,
+    /// Queues that the config asks for, at least 1.
+    pub queues: usize,
+}
