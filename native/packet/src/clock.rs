@@ -37,6 +37,8 @@ pub fn cycles_hz() -> u64 {
 /// Nanoseconds of the monotonic clock, computed from [`cycles`].
 #[inline]
 pub fn now_ns() -> u64 {
+    // Calibrated before the counter is read: the first call would otherwise be 20 ms early.
+    calibration();
     ns_at(cycles())
 }
 
@@ -110,6 +112,7 @@ mod tests {
 
     #[test]
     fn computed_time_follows_the_kernels_clock() {
+        calibration();
         let (ours, kernel) = (now_ns(), monotonic_ns());
         std::thread::sleep(Duration::from_millis(50));
         let (ours, kernel) = (now_ns() - ours, monotonic_ns() - kernel);
