@@ -1,0 +1,5 @@
+import { Packet, Verdict } from '@wirelet/runtime';
+
+export function onPacket(packet: Packet): Verdict {
+  return Verdict.Drop;
+}

@@ -1,0 +1,10 @@
+export { Burst } from './burst';
+export { Counter } from './counter';
+export { ETHERNET_BYTES, Ethernet, EtherType } from './ethernet';
+export { IPV4_BYTES, Ipv4 } from './ipv4';
+export { log } from './log';
+export { Packet } from './packet';
+export { Protocol } from './protocol';
+export { Settings } from './settings';
+export { UDP_BYTES, Udp } from './udp';
+export { Verdict } from './verdict';
