@@ -31,6 +31,7 @@ export enum EtherType {
   Mpls = 0x8847,
   PppoeSession = 0x8864,
   QinQ = 0x88a8,
+  QinQOld = 0x9100,
   Lldp = 0x88cc,
 }
 

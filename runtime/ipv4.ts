@@ -16,8 +16,10 @@
 //   |                    Options (0 to 40 bytes)                    |
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
+import { Checksum } from './checksum';
 import { ETHERNET_BYTES } from './ethernet';
 import { Network } from './network';
+import { Options } from './options';
 import { Packet } from './packet';
 import { Protocol } from './protocol';
 
@@ -71,16 +73,10 @@ export class Ipv4 {
     return (<u32>load<u8>(changetype<usize>(this), VERSION_IHL) & 15) << 2;
   }
 
-  /** Differentiated services code point (RFC 2474), 0 to 63. */
+  /** DSCP (RFC 2474) in the upper 6 bits, ECN (RFC 3168) in the lower 2. */
   @inline
-  get dscp(): u32 {
-    return load<u8>(changetype<usize>(this), TRAFFIC_CLASS) >> 2;
-  }
-
-  /** Explicit congestion notification (RFC 3168), 0 to 3. */
-  @inline
-  get ecn(): u32 {
-    return load<u8>(changetype<usize>(this), TRAFFIC_CLASS) & 3;
+  get trafficClass(): u32 {
+    return load<u8>(changetype<usize>(this), TRAFFIC_CLASS);
   }
 
   /** Bytes of header and payload. */
@@ -94,20 +90,16 @@ export class Ipv4 {
     return Network.swap16(load<u16>(changetype<usize>(this), IDENTIFICATION));
   }
 
+  /** Whether routers must not cut it (DF). */
   @inline
   get dontFragment(): bool {
     return (load<u8>(changetype<usize>(this), FRAGMENT) & 0x40) != 0;
   }
 
+  /** Whether it is a part of a packet: MF or a fragment offset. */
   @inline
-  get moreFragments(): bool {
-    return (load<u8>(changetype<usize>(this), FRAGMENT) & 0x20) != 0;
-  }
-
-  /** Where this fragment's payload belongs, in bytes; 0 for the first and for whole packets. */
-  @inline
-  get fragmentOffset(): u32 {
-    return (<u32>Network.swap16(load<u16>(changetype<usize>(this), FRAGMENT)) & 0x1fff) << 3;
+  get isFragment(): bool {
+    return (load<u16>(changetype<usize>(this), FRAGMENT) & 0xff3f) != 0;
   }
 
   /** Whether it is a fragment behind the first, which has no TCP or UDP header. */
@@ -132,13 +124,58 @@ export class Ipv4 {
     return Network.swap16(load<u16>(changetype<usize>(this), CHECKSUM));
   }
 
+  /** Whether it is right: a sum over the header. */
+  get isChecksumGood(): bool {
+    return Checksum.finish(Checksum.sum(changetype<usize>(this), this.headerLength)) == 0;
+  }
+
+  /** Computes the checksum anew, over the whole header. */
+  fillChecksum(): void {
+    store<u16>(changetype<usize>(this), 0, CHECKSUM);
+    const sum = Checksum.sum(changetype<usize>(this), this.headerLength);
+    store<u16>(changetype<usize>(this), Network.swap16(<u16>Checksum.finish(sum)), CHECKSUM);
+  }
+
   @inline
   get source(): u32 {
     return Network.swap32(load<u32>(changetype<usize>(this), SOURCE));
+  }
+
+  /** Sets the address and updates the header checksum (not that of TCP or UDP). */
+  set source(address: u32) {
+    replace(changetype<usize>(this), SOURCE, address);
   }
 
   @inline
   get destination(): u32 {
     return Network.swap32(load<u32>(changetype<usize>(this), DESTINATION));
   }
+
+  /** Sets the address and updates the header checksum (not that of TCP or UDP). */
+  set destination(address: u32) {
+    replace(changetype<usize>(this), DESTINATION, address);
+  }
+
+  /** Bytes from the header's start to its first option of this kind, 0 for none. */
+  option(kind: u32): u32 {
+    return Options.find(changetype<usize>(this), IPV4_BYTES, this.headerLength, kind);
+  }
+
+  /** Takes one from the time to live, as a router does (RFC 1812, 5.3.1); false if it was 0 or 1. */
+  decrementTimeToLive(): bool {
+    const before = this.timeToLive;
+    if (before <= 1) return false;
+    store<u8>(changetype<usize>(this), <u8>(before - 1), TIME_TO_LIVE);
+    const sum = Checksum.update16(this.checksum, before << 8, (before - 1) << 8);
+    store<u16>(changetype<usize>(this), Network.swap16(<u16>sum), CHECKSUM);
+    return true;
+  }
+}
+
+function replace(header: usize, field: usize, value: u32): void {
+  const ip = changetype<Ipv4>(header);
+  const before = Network.swap32(load<u32>(header + field));
+  store<u32>(header + field, Network.swap32(value));
+  const sum = Checksum.update32(ip.checksum, before, value);
+  store<u16>(header, Network.swap16(<u16>sum), CHECKSUM);
 }

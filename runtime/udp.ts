@@ -8,8 +8,11 @@
 //   |             Length            |            Checksum           |
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
+import { Checksum } from './checksum';
 import { Network } from './network';
 import { Packet } from './packet';
+import { Protocol } from './protocol';
+import { Transport } from './transport';
 
 const SOURCE_PORT: usize = 0;
 const DESTINATION_PORT: usize = 2;
@@ -24,7 +27,7 @@ export const UDP_BYTES: u32 = 8;
  * sender says; a first fragment, or a lie, says more than the packet has.
  *
  * ```ts
- * const udp = Udp.of(packet, 34);
+ * const udp = Udp.find(packet);
  * if (udp != null && udp.isTo(53)) return Verdict.Drop;
  * ```
  */
@@ -36,6 +39,21 @@ export class Udp {
   static of(packet: Packet, offset: u32): Udp | null {
     const whole = packet.has(offset, UDP_BYTES);
     return changetype<Udp | null>(whole ? packet.address + <usize>offset : 0);
+  }
+
+  /**
+   * The header of a UDP packet, through VLAN tags, IPv4 options and IPv6 extension headers; null
+   * when it is no UDP packet, or a fragment behind the first.
+   */
+  @inline
+  static find(packet: Packet): Udp | null {
+    return changetype<Udp | null>(Transport.find(packet, Protocol.Udp, UDP_BYTES));
+  }
+
+  /** Where the payload starts, in bytes from the start of the packet that this is a view of. */
+  @inline
+  payloadOffset(packet: Packet): u32 {
+    return <u32>(changetype<usize>(this) - packet.address) + UDP_BYTES;
   }
 
   @inline
@@ -82,5 +100,24 @@ export class Udp {
 
   set checksum(value: u32) {
     store<u16>(changetype<usize>(this), Network.swap16(<u16>value), CHECKSUM);
+  }
+
+  /**
+   * Updates the checksum after four bytes it covers changed, as an address of the IP header
+   * (RFC 1624). None stays none, and a result of 0 is written as 0xffff (RFC 768).
+   */
+  adjust32(before: u32, after: u32): void {
+    const checksum = this.checksum;
+    if (checksum == 0) return;
+    const updated = Checksum.update32(checksum, before, after);
+    this.checksum = updated == 0 ? 0xffff : updated;
+  }
+
+  /** The same for two bytes, as a port. */
+  adjust16(before: u32, after: u32): void {
+    const checksum = this.checksum;
+    if (checksum == 0) return;
+    const updated = Checksum.update16(checksum, before, after);
+    this.checksum = updated == 0 ? 0xffff : updated;
   }
 }
