@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wirelet_abi::histogram::BUCKETS;
 use wirelet_abi::limits::{DROP_REASONS_MAX, XSTATS_MAX};
 use wirelet_abi::{DropReason, Error};
-use wirelet_packet::{FrameCache, Mbuf, Region};
+use wirelet_packet::{FrameCache, Mbuf, Region, Waker};
 
 /// One queue of a port: receives into frames, sends out of frames. Owned by one lcore; no method is
 /// called by two threads at once, and `rx_burst` and `tx_burst` allocate nothing and take no lock.
@@ -27,7 +27,16 @@ pub trait Device: Send {
     /// Gives frames of packets that were sent meanwhile back to the cache.
     fn reclaim(&mut self, _frames: &mut FrameCache) {}
 
-    /// Packets that it was given and has not sent, or has received and not delivered.
+    /// Writes out what it has collected. The lcore calls this when it publishes its counters and
+    /// before it sleeps.
+    fn flush(&mut self) {}
+
+    /// Tells it how to wake the lcore that owns it, once, before the first burst. For devices that
+    /// receive from another lcore.
+    fn set_waker(&mut self, _waker: Arc<Waker>) {}
+
+    /// Packets whose frames it holds: given to it and not sent, or received and not delivered. What
+    /// crosses a ring counts at the end that will receive it.
     fn in_flight(&self) -> usize {
         0
     }

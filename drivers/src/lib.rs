@@ -3,8 +3,17 @@
 //! [`Device`] is the contract; every device is a file of its own. [`open`] turns a spec such as
 //! `pcap:in.pcap,out.pcap` into one device per queue.
 
+mod capture;
 mod device;
+mod loopback;
+mod null;
+mod open;
+mod pcap;
+mod ring;
 mod spec;
 
+pub use capture::{CaptureReader, CaptureWriter, Format, Precision, Record};
 pub use device::{Device, DeviceStats, Idle, OpenContext, TxLimits};
+pub use open::open;
+pub use ring::Rings;
 pub use spec::Spec;

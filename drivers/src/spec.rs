@@ -48,6 +48,17 @@ impl Spec {
         }
     }
 
+    /// Refuses text between `:` and `?`.
+    ///
+    /// # Errors
+    /// `WIRELET_E_DEVICE_SPEC`.
+    pub fn allow_no_target(&self) -> Result<(), Error> {
+        if self.target.is_empty() {
+            return Ok(());
+        }
+        Err(self.invalid(&format!("`{}` stands for nothing here", self.target)))
+    }
+
     /// An option's text.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.options.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())

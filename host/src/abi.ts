@@ -374,6 +374,11 @@ export const ERRORS = {
     meaning: "The file is no capture file, or its first bytes are damaged.",
     hint: "Supported: pcap and pcapng, both byte orders, gzip too.",
   },
+  WIRELET_E_INPUT: {
+    exit: 1,
+    meaning: "A file that was open can't be read any further.",
+    hint: "The message names the file and the reason.",
+  },
   WIRELET_E_OUTPUT: {
     exit: 1,
     meaning: "A file can't be written.",

@@ -1,0 +1,292 @@
+//! Writes capture files of either format, in the machine's byte order.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use wirelet_abi::{Error, ErrorCode};
+
+/// Bytes that are collected before they are written: one write(2) for some thousand packets.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Room for the longest packet behind a chunk that is almost full, so that it never grows.
+const CHUNK_ROOM: usize = CHUNK_BYTES + (u16::MAX as usize) + 64;
+const SNAPLEN: u32 = 256 << 10;
+
+/// Which format a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// draft-ietf-opsawg-pcap.
+    Pcap,
+    /// draft-ietf-opsawg-pcapng.
+    PcapNg,
+}
+
+/// How fine timestamps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 10^-6 seconds.
+    Microseconds,
+    /// 10^-9 seconds.
+    Nanoseconds,
+}
+
+impl Format {
+    /// The format that the ending of a file's name asks for: `.pcapng` or `.pcapng.gz`, else pcap.
+    pub fn of_path(path: &Path) -> Format {
+        let name = path.to_string_lossy();
+        match name.trim_end_matches(".gz").ends_with(".pcapng") {
+            true => Format::PcapNg,
+            false => Format::Pcap,
+        }
+    }
+}
+
+/// A capture file that is being written.
+///
+/// Packets are collected and written in chunks. A chunk that can't be written as a whole is taken
+/// back from the file, so that what it holds always ends with a whole packet, and each of its
+/// packets counts as lost; later chunks are tried again.
+///
+/// A file whose name ends in `.gz` gets one gzip member per chunk, so that the same holds there.
+///
+/// ```no_run
+/// # use wirelet_drivers::{CaptureWriter, Format, Precision};
+/// let (format, precision) = (Format::Pcap, Precision::Nanoseconds);
+/// let mut writer = CaptureWriter::create("out.pcap".as_ref(), format, precision)?;
+/// writer.write(1_700_000_000_000_000_000, &[0; 60]);
+/// writer.close()?;
+/// # Ok::<(), wirelet_abi::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CaptureWriter {
+    path: PathBuf,
+    file: File,
+    format: Format,
+    precision: Precision,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    chunk: Vec<u8>,
+    packets_in_chunk: u64,
+    /// The file's header still is to be written: as part of the first chunk that can be.
+    headed: bool,
+    /// Bytes of the file that hold whole chunks.
+    written_bytes: u64,
+    lost_packets: u64,
+    error: Option<Error>,
+    reported: bool,
+}
+
+impl CaptureWriter {
+    /// Creates the file, or empties it.
+    ///
+    /// # Errors
+    /// `WIRELET_E_OUTPUT` when it can't be created.
+    pub fn create(
+        path: &Path,
+        format: Format,
+        precision: Precision,
+    ) -> Result<CaptureWriter, Error> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+        let file = file.map_err(|error| output_error(path, &error))?;
+        let gzip = path.extension().is_some_and(|extension| extension == "gz");
+        let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut writer = CaptureWriter {
+            path: path.into(),
+            file,
+            format,
+            precision,
+            gzip,
+            chunk: Vec::with_capacity(CHUNK_ROOM),
+            packets_in_chunk: 0,
+            headed: false,
+            written_bytes: 0,
+            lost_packets: 0,
+            error: None,
+            reported: false,
+        };
+        writer.begin_chunk();
+        Ok(writer)
+    }
+
+    /// Adds a packet of at most 65,535 bytes with its time in ns since the epoch. What pcap's 32
+    /// bits of seconds can't hold becomes the last second that they can.
+    #[inline]
+    pub fn write(&mut self, timestamp_ns: u64, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= usize::from(u16::MAX));
+        match self.format {
+            Format::Pcap => self.push_record(timestamp_ns, bytes),
+            Format::PcapNg => self.push_block(timestamp_ns, bytes),
+        }
+        self.packets_in_chunk += 1;
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Writes what is collected. Failures show in [`Self::lost_packets`] and [`Self::take_error`].
+    pub fn flush(&mut self) {
+        if self.packets_in_chunk > 0 || !self.headed {
+            self.write_chunk();
+        }
+    }
+
+    /// Packets that could not be written.
+    pub fn lost_packets(&self) -> u64 {
+        self.lost_packets
+    }
+
+    /// The first failure, once.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+
+    /// Writes the rest.
+    ///
+    /// # Errors
+    /// `WIRELET_E_OUTPUT` when something could not be written and nobody took that error yet.
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.flush();
+        self.take_error().map_or(Ok(()), Err)
+    }
+
+    fn begin_chunk(&mut self) {
+        self.chunk.clear();
+        self.packets_in_chunk = 0;
+        if !self.headed {
+            match self.format {
+                Format::Pcap => self.push_pcap_header(),
+                Format::PcapNg => self.push_section(),
+            }
+        }
+    }
+
+    fn write_chunk(&mut self) {
+        match self.try_write() {
+            Ok(bytes) => {
+                self.written_bytes += bytes;
+                self.headed = true;
+            }
+            Err(error) => {
+                self.lost_packets += self.packets_in_chunk;
+                self.take_back();
+                if !self.reported {
+                    self.reported = true;
+                    self.error = Some(output_error(&self.path, &error));
+                }
+            }
+        }
+        self.begin_chunk();
+    }
+
+    fn try_write(&mut self) -> io::Result<u64> {
+        let Some(gzip) = &mut self.gzip else {
+            self.file.write_all(&self.chunk)?;
+            return Ok(self.chunk.len() as u64);
+        };
+        gzip.write_all(&self.chunk)?;
+        gzip.try_finish()?;
+        let member = std::mem::take(gzip.get_mut());
+        *gzip = GzEncoder::new(Vec::with_capacity(member.len()), Compression::fast());
+        self.file.write_all(&member)?;
+        Ok(member.len() as u64)
+    }
+
+    /// Cuts off the part of a chunk that was written. What is no regular file (a pipe, /dev/full)
+    /// refuses; its reader sees a record that is cut off.
+    fn take_back(&mut self) {
+        use std::io::Seek;
+        if self.file.set_len(self.written_bytes).is_ok() {
+            let _ = self.file.seek(io::SeekFrom::Start(self.written_bytes));
+        }
+    }
+
+    /// Section 4 of the pcap draft.
+    fn push_pcap_header(&mut self) {
+        let magic: u32 = match self.precision {
+            Precision::Microseconds => 0xA1B2_C3D4,
+            Precision::Nanoseconds => 0xA1B2_3C4D,
+        };
+        self.push_u32(magic);
+        self.push_u16(2);
+        self.push_u16(4);
+        self.push_u32(0);
+        self.push_u32(0);
+        self.push_u32(SNAPLEN);
+        self.push_u32(super::ETHERNET);
+    }
+
+    /// Section 5 of the pcap draft.
+    #[inline]
+    fn push_record(&mut self, timestamp_ns: u64, bytes: &[u8]) {
+        let (seconds, nanoseconds) = (timestamp_ns / 1_000_000_000, timestamp_ns % 1_000_000_000);
+        let fraction = match self.precision {
+            Precision::Microseconds => nanoseconds / 1000,
+            Precision::Nanoseconds => nanoseconds,
+        };
+        let mut header = [0; 16];
+        header[..4].copy_from_slice(&u32::try_from(seconds).unwrap_or(u32::MAX).to_ne_bytes());
+        header[4..8].copy_from_slice(&(fraction as u32).to_ne_bytes());
+        header[8..12].copy_from_slice(&(bytes.len() as u32).to_ne_bytes());
+        header[12..].copy_from_slice(&(bytes.len() as u32).to_ne_bytes());
+        self.chunk.extend_from_slice(&header);
+        self.chunk.extend_from_slice(bytes);
+    }
+
+    /// Sections 4.1 and 4.2 of the pcapng draft: one section, one interface.
+    fn push_section(&mut self) {
+        self.push_u32(0x0A0D_0D0A);
+        self.push_u32(28);
+        self.push_u32(0x1A2B_3C4D);
+        self.push_u16(1);
+        self.push_u16(0);
+        self.chunk.extend_from_slice(&u64::MAX.to_ne_bytes());
+        self.push_u32(28);
+        let options: &[u8] = match self.precision {
+            Precision::Microseconds => &[],
+            Precision::Nanoseconds => &[9, 0, 0, 0],
+        };
+        let bytes = 20 + if options.is_empty() { 0 } else { 12 };
+        self.push_u32(1);
+        self.push_u32(bytes);
+        self.push_u16(super::ETHERNET as u16);
+        self.push_u16(0);
+        self.push_u32(SNAPLEN);
+        if !options.is_empty() {
+            // if_tsresol, 1 byte and 3 of padding; then opt_endofopt.
+            self.push_u16(9);
+            self.push_u16(1);
+            self.chunk.extend_from_slice(options);
+            self.push_u32(0);
+        }
+        self.push_u32(bytes);
+    }
+
+    /// Section 4.3 of the pcapng draft.
+    #[inline]
+    fn push_block(&mut self, timestamp_ns: u64, bytes: &[u8]) {
+        let units = match self.precision {
+            Precision::Microseconds => timestamp_ns / 1000,
+            Precision::Nanoseconds => timestamp_ns,
+        };
+        let padded = bytes.len().next_multiple_of(4);
+        let (total, length) = ((32 + padded) as u32, bytes.len() as u32);
+        let words = [6, total, 0, (units >> 32) as u32, units as u32, length, length];
+        words.iter().for_each(|word| self.chunk.extend_from_slice(&u32::to_ne_bytes(*word)));
+        self.chunk.extend_from_slice(bytes);
+        self.chunk.extend_from_slice(&[0; 3][..padded - bytes.len()]);
+        self.push_u32(total);
+    }
+
+    fn push_u16(&mut self, value: u16) {
+        self.chunk.extend_from_slice(&value.to_ne_bytes());
+    }
+
+    fn push_u32(&mut self, value: u32) {
+        self.chunk.extend_from_slice(&value.to_ne_bytes());
+    }
+}
+
+fn output_error(path: &Path, error: &io::Error) -> Error {
+    Error::new(ErrorCode::OutputFailed, format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,126 @@
+//! `null:`: receives nothing, or endless frames of one size; frees what is sent.
+//!
+//! What DPDK's net_null is: the cost of everything but a device.
+
+use std::sync::Arc;
+
+use wirelet_abi::Error;
+use wirelet_abi::limits::HEADROOM_BYTES;
+use wirelet_packet::{FrameCache, Mbuf, Region, clock};
+
+use crate::{Device, DeviceStats, Idle, OpenContext, Spec};
+
+/// Frames that were written once keep their bytes: receiving one costs a look at this map, not a
+/// copy. Programs may change the bytes; then the next packet in that frame has the changed ones.
+struct NullDevice {
+    region: Arc<Region>,
+    port: u16,
+    /// 0 to receive nothing.
+    packet_bytes: u16,
+    left: u64,
+    written: Box<[bool]>,
+    template: Box<[u8]>,
+}
+
+/// Opens as many queues as the config asks for.
+pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Device>>, Error> {
+    spec.allow_options(&["rx", "packets"])?;
+    spec.allow_no_target()?;
+    let room = context.region.data_room().min(usize::from(u16::MAX)) as u64;
+    let packet_bytes = match spec.text("rx") {
+        None => 0,
+        Some(_) => spec.number("rx", 0, 60..=room)? as u16,
+    };
+    let packets = spec.number("packets", u64::MAX, 0..=u64::MAX)?;
+    let queues = context.queues as u64;
+    let share = |queue: u64| match packets {
+        u64::MAX => u64::MAX,
+        packets => packets / queues + u64::from(queue < packets % queues),
+    };
+    let open_queue = |queue| -> Box<dyn Device> {
+        Box::new(NullDevice {
+            region: Arc::clone(&context.region),
+            port: context.port,
+            packet_bytes,
+            left: if packet_bytes == 0 { 0 } else { share(queue) },
+            written: vec![false; context.region.frames()].into(),
+            template: template(usize::from(packet_bytes)).into(),
+        })
+    };
+    Ok((0..queues).map(open_queue).collect())
+}
+
+/// An Ethernet frame for local experiments (IEEE 802, EtherType 0x88B5) of zeros.
+fn template(bytes: usize) -> Vec<u8> {
+    let mut template = vec![0; bytes];
+    if bytes > 0 {
+        template[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5]);
+    }
+    template
+}
+
+impl NullDevice {
+    #[cold]
+    fn write(&mut self, mbuf: &Mbuf) {
+        // SAFETY: the frame is ours since `take`, and the template is no longer than its data room
+        // (checked when the device was opened).
+        unsafe {
+            let data = self.region.data(mbuf);
+            data.copy_from_nonoverlapping(self.template.as_ptr(), self.template.len());
+        }
+        self.written[mbuf.frame as usize] = true;
+    }
+}
+
+impl Device for NullDevice {
+    fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize {
+        if self.left == 0 {
+            return 0;
+        }
+        let want = burst.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let timestamp_ns = clock::now_ns();
+        let mut count = 0;
+        while count < want
+            && let Some(frame) = frames.take()
+        {
+            let mbuf = Mbuf {
+                frame,
+                offset: HEADROOM_BYTES as u16,
+                length: self.packet_bytes,
+                port: self.port,
+                timestamp_ns,
+                ..Mbuf::default()
+            };
+            if !self.written[frame as usize] {
+                self.write(&mbuf);
+            }
+            burst[count] = mbuf;
+            count += 1;
+        }
+        // Endless stays endless: 2^64 packets are thousands of years.
+        self.left -= count as u64;
+        count
+    }
+
+    fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
+        frames.give_burst(burst);
+        burst.len()
+    }
+
+    fn stats(&self, stats: &mut DeviceStats) {
+        *stats = DeviceStats::default();
+    }
+
+    fn idle(&self) -> Idle {
+        if self.left == 0 { Idle::Waker } else { Idle::Poll }
+    }
+
+    fn finished(&self) -> bool {
+        self.left == 0
+    }
+
+    fn close(&mut self, _frames: &mut FrameCache) -> Result<(), Error> {
+        self.left = 0;
+        Ok(())
+    }
+}
