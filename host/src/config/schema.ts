@@ -1,0 +1,136 @@
+/** The shape of a config: one schema gives the types, the checks and the JSON Schema. */
+import { z } from 'zod';
+import {
+  BURST_MAX,
+  DEADLINE_MAX_NS,
+  DEADLINE_MIN_NS,
+  FRAME_BYTES_DEFAULT,
+  FRAME_BYTES_MAX,
+  FRAME_BYTES_MIN,
+  FRAMES_DEFAULT,
+  LCORES_MAX,
+  NAME_BYTES_MAX,
+  PIPELINE_PROGRAMS_MAX,
+} from '../abi.js';
+
+/** Frames of the smallest region: a full burst for each of a few queues. */
+const FRAMES_MIN = 512;
+/** Frames of the largest region: what fits into the packet window at the smallest frame size. */
+const FRAMES_MAX = 254 * 1024;
+/** A multiple of a cache line, so that no two frames share one. */
+const FRAME_STEP = 64;
+const NS_PER_MS = 1_000_000;
+
+const name = z
+  .string()
+  .min(1)
+  .max(NAME_BYTES_MAX)
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, 'a name has letters, digits, "_", "-" and "." only');
+
+const device = z.string().min(1).describe('Device spec: `driver:where?option=value`.');
+
+const pipeline = z
+  .array(name)
+  .max(PIPELINE_PROGRAMS_MAX)
+  .describe('Names of programs, in the order in which packets run through them.');
+
+const portObject = z.strictObject({
+  device,
+  queues: z.int().min(1).max(LCORES_MAX).optional().describe('Receive queues; default 1.'),
+  pipeline: pipeline.optional(),
+  punt: name.optional().describe('Port that punted packets of this port leave by.'),
+});
+const port = z.union([device, portObject]);
+
+const setting = z.union([
+  z.number(),
+  z.boolean(),
+  z.string(),
+  z.array(z.string()),
+  z.array(z.number()),
+]);
+
+const source = z.string().min(1).describe('Folder with index.ts, a .ts or a .wasm file.');
+
+const programObject = z.strictObject({
+  source,
+  settings: z
+    .record(z.string(), setting)
+    .optional()
+    .describe('What the program reads as Settings.'),
+  deadlineMs: z
+    .number()
+    .min(DEADLINE_MIN_NS / NS_PER_MS)
+    .max(DEADLINE_MAX_NS / NS_PER_MS)
+    .optional()
+    .describe('CPU time of one burst at most; default 10.'),
+  onFault: z
+    .enum(['drop', 'pass'])
+    .optional()
+    .describe('What the untouched packets of a burst get when the program faults; default drop.'),
+  redirectTo: z.array(name).optional().describe('Ports it may redirect to; default all.'),
+});
+const program = z.union([source, programObject]);
+
+export const configSchema = z.strictObject({
+  $schema: z.string().optional().describe('For editors.'),
+  lcores: z
+    .union([
+      z.int().min(1).max(LCORES_MAX),
+      z.array(z.int().min(0).max(4095)).min(1).max(LCORES_MAX),
+    ])
+    .optional()
+    .describe('A number of lcores, or the CPU of each; default 1, where the kernel puts it.'),
+  burst: z
+    .int()
+    .min(1)
+    .max(BURST_MAX)
+    .optional()
+    .describe('Packets of one burst at most; default 64.'),
+  idle: z
+    .enum(['adaptive', 'poll'])
+    .optional()
+    .describe('What an lcore without packets does: sleep soon, or spin; default adaptive.'),
+  frames: z
+    .int()
+    .min(FRAMES_MIN)
+    .max(FRAMES_MAX)
+    .optional()
+    .describe(`Frames of the region; default ${FRAMES_DEFAULT}.`),
+  frameBytes: z
+    .int()
+    .min(FRAME_BYTES_MIN)
+    .max(FRAME_BYTES_MAX)
+    .multipleOf(FRAME_STEP)
+    .optional()
+    .describe(`Bytes of a frame; default ${FRAME_BYTES_DEFAULT}.`),
+  hugepages: z.boolean().optional().describe('Use hugepages where there are any; default true.'),
+  ports: z.record(name, port).describe('Devices by the name that this config calls them.'),
+  forward: z
+    .record(name, name)
+    .optional()
+    .describe('Where passed packets leave: `{ in: "out" }`, one way.'),
+  punt: z.record(name, name).optional().describe('Where punted packets leave, by port of arrival.'),
+  programs: z.record(name, program).optional().describe('Programs by name.'),
+  pipeline: pipeline.optional().describe('Pipeline of every port that has none of its own.'),
+});
+
+/** What a config file holds. */
+export type WireletConfig = z.input<typeof configSchema>;
+export type PortConfig = z.input<typeof port>;
+export type ProgramConfig = z.input<typeof program>;
+/** What a program may be given as a setting. */
+export type Setting = z.input<typeof setting>;
+
+/** Keys that exist, by path with names replaced by `*`. */
+export const KNOWN_KEYS: Record<string, readonly string[]> = {
+  '': Object.keys(configSchema.shape),
+  'ports.*': Object.keys(portObject.shape),
+  'programs.*': Object.keys(programObject.shape),
+};
+
+/** The schema for editors, as JSON Schema 2020-12. */
+export function configJsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(configSchema, { io: 'input', target: 'draft-2020-12' });
+  return { title: 'wirelet config', ...schema };
+}

@@ -1,0 +1,31 @@
+/**
+ * Wirelet: sandboxed packet programs on native lcores.
+ *
+ * ```ts
+ * const { config, directory } = await loadConfig();
+ * const appliance = await createAppliance(config, { directory });
+ * appliance.start();
+ * await appliance.finished;
+ * console.log(await appliance.stop());
+ * ```
+ */
+export { DROP_REASONS, type DropReason, VERDICTS, type Verdict } from './abi.js';
+export {
+  type ConfigEnv,
+  type ConfigExport,
+  type ConfigFunction,
+  defineConfig,
+} from './config/define.js';
+export { type LoadedConfig, loadConfig } from './config/load.js';
+export { type ResolvedConfig, type ResolveOptions, resolveConfig } from './config/resolve.js';
+export {
+  configJsonSchema,
+  type PortConfig,
+  type ProgramConfig,
+  type Setting,
+  type WireletConfig,
+} from './config/schema.js';
+export { type ErrorCode, WireletError } from './error.js';
+export { type Conservation, conservation, type PortConservation } from './stats/conservation.js';
+export type { Percentiles } from './stats/histogram.js';
+export type { LcoreStats, PortStats, ProgramStats, Stats } from './stats/stats.js';

@@ -1,0 +1,244 @@
+/** What an appliance has done so far, in the words of docs and metrics. */
+import {
+  DROP_REASONS,
+  type DropReason,
+  HISTOGRAM_BUCKETS,
+  LCORE_BLOCK_BURST_NS,
+  LCORE_BLOCK_BURSTS,
+  LCORE_BLOCK_BUSY_CYCLES,
+  LCORE_BLOCK_FRAMES_CACHED,
+  LCORE_BLOCK_GAP_MAX_CYCLES,
+  LCORE_BLOCK_GENERATION,
+  LCORE_BLOCK_HANDOVERS,
+  LCORE_BLOCK_IDLE_CYCLES,
+  LCORE_BLOCK_PACKETS,
+  LCORE_BLOCK_SLEEPS,
+  LCORE_BLOCK_STATE,
+  LCORE_STATES,
+  PORT_BLOCK_DROPS,
+  PORT_BLOCK_FINISHED,
+  PORT_BLOCK_FORWARDED_PACKETS,
+  PORT_BLOCK_LATENCY_NS,
+  PORT_BLOCK_LINK_UP,
+  PORT_BLOCK_RX_BYTES,
+  PORT_BLOCK_RX_PACKETS,
+  PORT_BLOCK_TX_BYTES,
+  PORT_BLOCK_TX_PACKETS,
+  PORT_BLOCK_XSTATS,
+  PROGRAM_BLOCK_BURSTS,
+  PROGRAM_BLOCK_CYCLES,
+  PROGRAM_BLOCK_FAULTED_PACKETS,
+  PROGRAM_BLOCK_FAULTS,
+  PROGRAM_BLOCK_HEALTH,
+  PROGRAM_BLOCK_LOG_LINES_LOST,
+  PROGRAM_BLOCK_PACKETS,
+  PROGRAM_BLOCK_REBUILDS,
+  PROGRAM_BLOCK_UNDECIDED_PACKETS,
+  PROGRAM_BLOCK_VERDICTS,
+  VERDICTS,
+  type Verdict,
+} from '../abi.js';
+import { type Percentiles, percentiles } from './histogram.js';
+import type { Block, PageSnapshot } from './page.js';
+
+const NS_PER_SECOND = 1e9;
+/** Values of a program's health in its block. */
+const HEALTH = ['rebuilding', 'running', 'quarantined'] as const;
+
+export type LcoreState = (typeof LCORE_STATES)[number];
+export type ProgramHealth = (typeof HEALTH)[number];
+
+export interface LcoreStats {
+  state: LcoreState;
+  /** Share of its time that went into bursts, 0 to 1. */
+  busy: number;
+  busyNs: number;
+  idleNs: number;
+  bursts: number;
+  packets: number;
+  packetsPerBurst: number;
+  /** Duration of bursts, receive to transmit, in ns; null before the first. */
+  burstNs: Percentiles | null;
+  /** Longest time between two bursts' ends while packets waited. */
+  gapMaxNs: number;
+  sleeps: number;
+  generation: number;
+  /** Packets handed to another lcore. */
+  handovers: number;
+  framesCached: number;
+}
+
+export interface PortStats {
+  /** Packets that came in, those included that were dropped at the device's edge. */
+  rx: number;
+  rxBytes: bigint;
+  /** Packets that came in by this port and left by any. */
+  forwarded: number;
+  /** Packets that left by this port. */
+  tx: number;
+  txBytes: bigint;
+  /** Drops of packets that came in by this port; every reason is there, at 0. */
+  drops: Record<DropReason, number>;
+  /** Sum of `drops`. */
+  dropped: number;
+  link: 'up' | 'down';
+  /** The device will never receive again. */
+  finished: boolean;
+  xstats: Record<string, number>;
+  /** From the generator to this port, in ns; null where nobody measures it. */
+  latencyNs: Percentiles | null;
+}
+
+export interface ProgramStats {
+  health: ProgramHealth;
+  bursts: number;
+  packets: number;
+  /** Descriptors written and checked included; 0 before the first packet. */
+  nsPerPacket: number;
+  verdicts: Record<Verdict, number>;
+  faults: number;
+  /** Packets dropped by faults, and while it was down. */
+  faultedPackets: number;
+  undecidedPackets: number;
+  rebuilds: number;
+  logLinesLost: number;
+}
+
+export interface Stats {
+  /** Milliseconds since the start. */
+  elapsedMs: number;
+  generation: number;
+  /** Of all programs. */
+  faults: number;
+  /** Frames of the region. */
+  frames: number;
+  lcores: LcoreStats[];
+  ports: Record<string, PortStats>;
+  programs: Record<string, ProgramStats>;
+}
+
+/** Names that the page itself does not hold. */
+export interface StatsNames {
+  ports: string[];
+  programs: string[];
+  /** Names of extra statistics by port. */
+  xstats: string[][];
+}
+
+/** Adds up what each lcore saw. */
+export function decodeStats(page: PageSnapshot, names: StatsNames, elapsedMs: number): Stats {
+  const group = (kind: 'ports' | 'programs', index: number): Block[] =>
+    page.groups.flatMap((blocks) => blocks[kind].slice(index, index + 1));
+  return {
+    elapsedMs,
+    generation: page.generation,
+    faults: page.faults,
+    frames: page.frames,
+    lcores: page.groups.map(({ lcore }) => decodeLcore(lcore, page.cyclesHz)),
+    ports: byName(names.ports, (index) =>
+      decodePort(group('ports', index), names.xstats[index] ?? []),
+    ),
+    programs: byName(names.programs, (index) =>
+      decodeProgram(group('programs', index), page.cyclesHz),
+    ),
+  };
+}
+
+function decodeLcore(block: Block, hz: number): LcoreStats {
+  const busyNs = cyclesToNs(block.number(LCORE_BLOCK_BUSY_CYCLES), hz);
+  const idleNs = cyclesToNs(block.number(LCORE_BLOCK_IDLE_CYCLES), hz);
+  const bursts = block.number(LCORE_BLOCK_BURSTS);
+  const packets = block.number(LCORE_BLOCK_PACKETS);
+  return {
+    state: LCORE_STATES[block.number(LCORE_BLOCK_STATE)] ?? 'failed',
+    busy: ratio(busyNs, busyNs + idleNs),
+    busyNs,
+    idleNs,
+    bursts,
+    packets,
+    packetsPerBurst: ratio(packets, bursts),
+    burstNs: percentiles(block.numbers(LCORE_BLOCK_BURST_NS, HISTOGRAM_BUCKETS)),
+    gapMaxNs: cyclesToNs(block.number(LCORE_BLOCK_GAP_MAX_CYCLES), hz),
+    sleeps: block.number(LCORE_BLOCK_SLEEPS),
+    generation: block.number(LCORE_BLOCK_GENERATION),
+    handovers: block.number(LCORE_BLOCK_HANDOVERS),
+    framesCached: block.number(LCORE_BLOCK_FRAMES_CACHED),
+  };
+}
+
+function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
+  const drops = sums(blocks, PORT_BLOCK_DROPS, DROP_REASONS.length);
+  const xstats = sums(blocks, PORT_BLOCK_XSTATS, xstatNames.length);
+  return {
+    rx: sum(blocks, PORT_BLOCK_RX_PACKETS),
+    rxBytes: sumBig(blocks, PORT_BLOCK_RX_BYTES),
+    forwarded: sum(blocks, PORT_BLOCK_FORWARDED_PACKETS),
+    tx: sum(blocks, PORT_BLOCK_TX_PACKETS),
+    txBytes: sumBig(blocks, PORT_BLOCK_TX_BYTES),
+    drops: record(DROP_REASONS, drops),
+    dropped: drops.reduce((total, value) => total + value, 0),
+    link: sum(blocks, PORT_BLOCK_LINK_UP) > 0 ? 'up' : 'down',
+    finished: sum(blocks, PORT_BLOCK_FINISHED) > 0,
+    xstats: record(xstatNames, xstats),
+    latencyNs: percentiles(sums(blocks, PORT_BLOCK_LATENCY_NS, HISTOGRAM_BUCKETS)),
+  };
+}
+
+function decodeProgram(blocks: Block[], hz: number): ProgramStats {
+  const packets = sum(blocks, PROGRAM_BLOCK_PACKETS);
+  const ns = cyclesToNs(sum(blocks, PROGRAM_BLOCK_CYCLES), hz);
+  return {
+    health: worstHealth(blocks),
+    bursts: sum(blocks, PROGRAM_BLOCK_BURSTS),
+    packets,
+    nsPerPacket: ratio(ns, packets),
+    verdicts: record(VERDICTS, sums(blocks, PROGRAM_BLOCK_VERDICTS, VERDICTS.length)),
+    faults: sum(blocks, PROGRAM_BLOCK_FAULTS),
+    faultedPackets: sum(blocks, PROGRAM_BLOCK_FAULTED_PACKETS),
+    undecidedPackets: sum(blocks, PROGRAM_BLOCK_UNDECIDED_PACKETS),
+    rebuilds: sum(blocks, PROGRAM_BLOCK_REBUILDS),
+    logLinesLost: sum(blocks, PROGRAM_BLOCK_LOG_LINES_LOST),
+  };
+}
+
+/** Quarantined anywhere, else being rebuilt anywhere, else running. */
+function worstHealth(blocks: Block[]): ProgramHealth {
+  const seen = blocks.map((block) => HEALTH[block.number(PROGRAM_BLOCK_HEALTH)] ?? 'quarantined');
+  if (seen.includes('quarantined')) return 'quarantined';
+  return seen.includes('rebuilding') ? 'rebuilding' : 'running';
+}
+
+function sumBig(blocks: Block[], offset: number): bigint {
+  return blocks.reduce((total, block) => total + block.big(offset), 0n);
+}
+
+function sum(blocks: Block[], offset: number): number {
+  return Number(sumBig(blocks, offset));
+}
+
+function sums(blocks: Block[], offset: number, count: number): number[] {
+  const bytes = BigUint64Array.BYTES_PER_ELEMENT;
+  return Array.from({ length: count }, (_, index) => sum(blocks, offset + index * bytes));
+}
+
+function record<Name extends string>(
+  names: readonly Name[],
+  values: readonly number[],
+): Record<Name, number> {
+  return Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0])) as Record<
+    Name,
+    number
+  >;
+}
+
+function byName<T>(names: string[], decode: (index: number) => T): Record<string, T> {
+  return Object.fromEntries(names.map((name, index) => [name, decode(index)]));
+}
+
+function cyclesToNs(cycles: number, hz: number): number {
+  return hz === 0 ? 0 : (cycles / hz) * NS_PER_SECOND;
+}
+
+function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole;
+}
