@@ -11,18 +11,18 @@ import { log as write } from './wirelet';
  * ```
  */
 @final
+@unmanaged
 export class Line {
-  private bytes: u32 = 0;
-
   /** Starts the line. */
   static of(text: string): Line {
-    line.bytes = 0;
-    return line.text(text);
+    used = 0;
+    // There is one line, so there is nothing to allocate: its address is that of the buffer.
+    return changetype<Line>(Utf8.address).text(text);
   }
 
   /** Adds text. */
   text(text: string): Line {
-    this.bytes += Utf8.encode(text, this.end, LOG_LINE_BYTES_MAX - this.bytes);
+    used += Utf8.encode(text, Utf8.address + used, LOG_LINE_BYTES_MAX - used);
     return this;
   }
 
@@ -71,20 +71,16 @@ export class Line {
 
   /** Sends the line to the appliance's log. */
   write(): void {
-    write(<u32>Utf8.address, this.bytes);
-    this.bytes = 0;
-  }
-
-  private get end(): usize {
-    return Utf8.address + this.bytes;
+    write(<u32>Utf8.address, used);
+    used = 0;
   }
 
   private byte(value: u32): void {
-    if (this.bytes >= LOG_LINE_BYTES_MAX) return;
-    store<u8>(this.end, <u8>value);
-    this.bytes += 1;
+    if (used >= LOG_LINE_BYTES_MAX) return;
+    store<u8>(Utf8.address + used, <u8>value);
+    used += 1;
   }
 }
 
-// Allocated once, when the program is initialised.
-const line = new Line();
+// Bytes of the line so far.
+let used: u32 = 0;

@@ -56,6 +56,12 @@ export class Udp {
     return <u32>(changetype<usize>(this) - packet.address) + UDP_BYTES;
   }
 
+  /** Where the payload ends: by `length`, or with the packet when that comes first. */
+  payloadEnd(packet: Packet): u32 {
+    const end = <u32>(changetype<usize>(this) - packet.address) + this.length;
+    return min<u32>(end, packet.length);
+  }
+
   @inline
   get sourcePort(): u32 {
     return Network.swap16(load<u16>(changetype<usize>(this), SOURCE_PORT));
