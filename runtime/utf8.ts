@@ -8,7 +8,7 @@ export class Utf8 {
   /** Address of the buffer. */
   @inline
   static get address(): usize {
-    return memory.data(SCRATCH_BYTES);
+    return buffer;
   }
 
   /**
@@ -49,8 +49,8 @@ export class Utf8 {
   }
 }
 
-/** Bytes of the buffer: a log line, and a name and its excess. */
-const SCRATCH_BYTES: i32 = 256;
+// A log line, or a name and its excess. Once: each `memory.data` in the program is a new buffer.
+const buffer: usize = memory.data(256);
 
 function put(at: usize, point: u32, size: u32): void {
   if (size == 1) {
