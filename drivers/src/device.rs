@@ -41,6 +41,12 @@ pub trait Device: Send {
         0
     }
 
+    /// Whether what it receives comes from another port of this appliance: then a stop that drains
+    /// goes on receiving from it.
+    fn internal(&self) -> bool {
+        false
+    }
+
     /// Everything it counts; absolute values, written over `stats`.
     fn stats(&self, stats: &mut DeviceStats);
 

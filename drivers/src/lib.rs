@@ -4,13 +4,17 @@
 //! `pcap:in.pcap,out.pcap` into one device per queue.
 
 mod capture;
+mod checker;
 mod device;
+mod generator;
 mod loopback;
 mod null;
 mod open;
 mod pcap;
 mod ring;
+mod sink;
 mod spec;
+mod stamp;
 
 pub use capture::{CaptureReader, CaptureWriter, Format, Precision, Record};
 pub use device::{Device, DeviceStats, Idle, OpenContext, TxLimits};

@@ -8,6 +8,7 @@ use wirelet_abi::Error;
 use wirelet_abi::limits::HEADROOM_BYTES;
 use wirelet_packet::{FrameCache, Mbuf, Region, clock};
 
+use crate::generator::plain_udp;
 use crate::{Device, DeviceStats, Idle, OpenContext, Spec};
 
 /// Frames that were written once keep their bytes: receiving one costs a look at this map, not a
@@ -37,6 +38,10 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
         u64::MAX => u64::MAX,
         packets => packets / queues + u64::from(queue < packets % queues),
     };
+    let template: Box<[u8]> = match packet_bytes {
+        0 => Box::default(),
+        bytes => plain_udp(bytes.into()).into(),
+    };
     let open_queue = |queue| -> Box<dyn Device> {
         Box::new(NullDevice {
             region: Arc::clone(&context.region),
@@ -44,19 +49,10 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
             packet_bytes,
             left: if packet_bytes == 0 { 0 } else { share(queue) },
             written: vec![false; context.region.frames()].into(),
-            template: template(usize::from(packet_bytes)).into(),
+            template: template.clone(),
         })
     };
     Ok((0..queues).map(open_queue).collect())
-}
-
-/// An Ethernet frame for local experiments (IEEE 802, EtherType 0x88B5) of zeros.
-fn template(bytes: usize) -> Vec<u8> {
-    let mut template = vec![0; bytes];
-    if bytes > 0 {
-        template[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5]);
-    }
-    template
 }
 
 impl NullDevice {

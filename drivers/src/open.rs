@@ -2,7 +2,7 @@
 
 use wirelet_abi::{Error, ErrorCode};
 
-use crate::{Device, OpenContext, Rings, Spec, loopback, null, pcap, ring};
+use crate::{Device, OpenContext, Rings, Spec, generator, loopback, null, pcap, ring, sink};
 
 type Open = fn(&Spec, &OpenContext, &mut Rings) -> Result<Vec<Box<dyn Device>>, Error>;
 
@@ -12,6 +12,8 @@ const DRIVERS: &[(&str, Open)] = &[
     ("loop", |spec, context, _| loopback::open(spec, context)),
     ("ring", ring::open),
     ("pcap", |spec, context, _| pcap::open(spec, context)),
+    ("gen", |spec, context, _| generator::open(spec, context)),
+    ("sink", |spec, context, _| sink::open(spec, context)),
 ];
 
 /// Opens the device that `spec` describes: one [`Device`] per queue, `context.queues` of them or as

@@ -160,6 +160,10 @@ impl Device for RingDevice {
         count
     }
 
+    fn internal(&self) -> bool {
+        true
+    }
+
     fn in_flight(&self) -> usize {
         self.incoming.as_ref().map_or(0, Consumer::len)
     }
