@@ -1,3 +1,5 @@
+//! napi's part of the build.
+
 fn main() {
     napi_build::setup();
 }

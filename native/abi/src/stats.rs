@@ -132,6 +132,18 @@ layout! {
     }
 }
 
+macro_rules! zeroed {
+    ($($block:ident),*) => {$(
+        impl Default for $block {
+            fn default() -> Self {
+                // SAFETY: a struct of u64s, for which all zeros is a value.
+                unsafe { core::mem::zeroed() }
+            }
+        }
+    )*};
+}
+zeroed!(LcoreBlock, PortBlock, ProgramBlock);
+
 /// Values of [`LcoreBlock::state`].
 pub mod state {
     /// The thread has not reached its loop.

@@ -1,0 +1,388 @@
+//! An appliance: region, ports, programs and lcores, from a config to a clean stop.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use wirelet_abi::stats::{LcoreBlock, state};
+use wirelet_abi::{DropReason, Error, ErrorCode, limits};
+use wirelet_packet::ring::{Consumer, Producer, ring};
+use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, Waker};
+
+use crate::burst::{Burst, BurstPage};
+use crate::control::{Control, LcoreControl};
+use crate::counters::new_state;
+use crate::engine::{Ticker, engine};
+use crate::event::{Event, Events, What};
+use crate::idle::{IdlePolicy, Idler};
+use crate::lcore::{self, Lcore};
+use crate::log::LogWriter;
+use crate::pipeline::{Slot, health};
+use crate::ports::{OpenPorts, PortConfig, open_ports};
+use crate::program::{Places, Program, ProgramConfig};
+use crate::rebuild::{self, Supervisor};
+use crate::stats::StatsPage;
+
+/// Packets that fit into the ring from one lcore to another.
+const HANDOVER_RING: usize = 1024;
+
+/// What an appliance is made of.
+#[derive(Clone, Debug)]
+pub struct ApplianceConfig {
+    /// Frames.
+    pub region: RegionConfig,
+    /// CPU of each lcore; `None` for one that is not pinned.
+    pub lcores: Vec<Option<usize>>,
+    /// Packets per burst at most, 1 to 256.
+    pub burst: usize,
+    /// How lcores wait.
+    pub idle: IdlePolicy,
+    /// Rebuild faulted programs at once and on the lcore, so that offline results repeat.
+    pub offline: bool,
+    /// Ports; a port's number is its index.
+    pub ports: Vec<PortConfig>,
+    /// Programs.
+    pub programs: Vec<ProgramConfig>,
+}
+
+/// A value of one program's counter, summed over lcores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The program's number.
+    pub program: usize,
+    /// The counter's name.
+    pub name: String,
+    /// Its value.
+    pub value: u64,
+}
+
+/// A running, or not yet running, or stopped appliance.
+pub struct Appliance {
+    region: Arc<Region>,
+    programs: Vec<Arc<Program>>,
+    /// Per program, per lcore.
+    states: Vec<Vec<Arc<Backing>>>,
+    stats: StatsPage,
+    xstat_names: Vec<&'static [&'static str]>,
+    control: Arc<Control>,
+    events: Events,
+    waiting: Vec<Box<Lcore>>,
+    cpus: Vec<Option<usize>>,
+    supervisor: Option<(Supervisor, rebuild::RebuildReceiver)>,
+    threads: Vec<JoinHandle<()>>,
+    close_errors: Arc<Mutex<Vec<Error>>>,
+    _ticker: Arc<Ticker>,
+}
+
+impl Appliance {
+    /// Opens devices, loads programs, and makes everything that lcores will need. Nothing runs yet.
+    ///
+    /// # Errors
+    /// Every code of devices, modules, programs and memory.
+    pub fn new(config: ApplianceConfig) -> Result<Appliance, Error> {
+        check_limits(&config)?;
+        let programs = load(config.programs)?;
+        let region = Region::new(config.region)?;
+        let lcores = config.lcores.len();
+        let events = Events::default();
+        let wakers = (0..lcores).map(|_| new_waker()).collect::<Result<Vec<_>, _>>()?;
+        let controls = wakers.iter().map(|waker| LcoreControl::new(Arc::clone(waker))).collect();
+        let (sender, receiver) = rebuild::channel(lcores, programs.len());
+        let control = Control::new(controls, config.ports.len(), sender, config.offline);
+        let control = Arc::new(control);
+        let OpenPorts { mut per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
+        let stats = StatsPage::new(lcores, config.ports.len(), programs.len(), region.frames())?;
+        let states: Vec<Vec<Arc<Backing>>> = programs
+            .iter()
+            .map(|_| (0..lcores).map(|_| new_state()).collect())
+            .collect::<Result<_, _>>()?;
+        let mut rings = handover_rings(lcores);
+        let (mut waiting, mut all_places) = (Vec::new(), Vec::new());
+        for index in 0..lcores {
+            let page = BurstPage::new()?;
+            let places = |program: usize| Places {
+                burst_page: Arc::clone(page.backing()),
+                region: Arc::clone(&region),
+                state: Arc::clone(&states[program][index]),
+            };
+            let places: Vec<Places> = (0..programs.len()).map(places).collect();
+            let sender = events.sender(index as u32);
+            let slots = instantiate(&programs, &places, &sender)?;
+            let ports = std::mem::take(&mut per_lcore[index]);
+            let devices = ports.iter().filter(|port| port.device.is_some()).count();
+            let (outgoing, incoming) = std::mem::take(&mut rings[index]);
+            all_places.push(places.clone());
+            waiting.push(Box::new(Lcore {
+                index,
+                ports,
+                slots,
+                places,
+                frames: region.cache(),
+                page,
+                burst: Burst::new(),
+                burst_max: config.burst,
+                gather: Vec::with_capacity(limits::BURST_MAX),
+                outgoing,
+                incoming,
+                stats: LcoreBlock::default(),
+                writer: stats.writer(index),
+                idler: Idler::new(config.idle, devices),
+                control: Arc::clone(&control),
+                events: sender,
+                generation: 1,
+                taken: 0,
+            }));
+        }
+        let supervisor = Supervisor {
+            control: Arc::clone(&control),
+            programs: programs.clone(),
+            places: all_places,
+            events: (0..lcores).map(|index| events.sender(index as u32)).collect(),
+        };
+        Ok(Appliance {
+            region,
+            programs,
+            states,
+            stats,
+            xstat_names,
+            control,
+            events,
+            waiting,
+            cpus: config.lcores,
+            supervisor: Some((supervisor, receiver)),
+            threads: Vec::new(),
+            close_errors: Arc::default(),
+            _ticker: Ticker::hold(),
+        })
+    }
+
+    /// Starts the lcores.
+    ///
+    /// # Errors
+    /// `WIRELET_E_STATE` when it was started before, `WIRELET_E_LCORE` when a CPU is not to be had:
+    /// no lcore runs then.
+    pub fn start(&mut self) -> Result<(), Error> {
+        let Some((supervisor, requests)) = self.supervisor.take() else {
+            return Err(Error::new(ErrorCode::State, "it was started before"));
+        };
+        for cpu in self.cpus.iter().flatten() {
+            crate::affinity::check(*cpu)?;
+        }
+        let supervise = move || supervisor.run(&requests);
+        self.threads.push(spawn("wirelet-control".into(), supervise)?);
+        for lcore in std::mem::take(&mut self.waiting) {
+            let cpu = self.cpus[lcore.index];
+            let errors = Arc::clone(&self.close_errors);
+            let name = format!("wirelet-lcore{}", lcore.index);
+            self.threads.push(spawn(name, move || lcore_thread(lcore, cpu, &errors))?);
+        }
+        Ok(())
+    }
+
+    /// The counters page.
+    pub fn stats_page(&self) -> &Arc<Backing> {
+        self.stats.backing()
+    }
+
+    /// Names of a port's extra statistics.
+    pub fn xstat_names(&self, port: usize) -> &[&'static str] {
+        self.xstat_names.get(port).copied().unwrap_or_default()
+    }
+
+    /// Every program's counters, summed over lcores.
+    pub fn counters(&self) -> Vec<Counter> {
+        let of = |(index, program): (usize, &Arc<Program>)| {
+            let values = program.counters.read(&self.states[index]);
+            values.into_iter().map(move |(name, value)| Counter { program: index, name, value })
+        };
+        self.programs.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Takes the events since the last call.
+    pub fn events(&self) -> Vec<Event> {
+        self.events.take()
+    }
+
+    /// Events that nobody took in time.
+    pub fn events_lost(&self) -> u64 {
+        self.events.lost()
+    }
+
+    /// A program's name.
+    pub fn program_name(&self, program: usize) -> &str {
+        &self.programs[program].config.name
+    }
+
+    /// Whether all inputs have ended and nothing is inside.
+    pub fn finished(&self) -> bool {
+        !self.threads.is_empty() && self.control.finished()
+    }
+
+    /// Asks the lcores to receive no more, to drain for at most `drain_ns`, and to end.
+    pub fn request_stop(&self, drain_ns: u64) {
+        self.control.stop(drain_ns);
+    }
+
+    /// Whether all lcores have ended.
+    pub fn stopped(&self) -> bool {
+        self.control.lcores.iter().all(|lcore| lcore.ended.load(Ordering::Acquire))
+    }
+
+    /// Frames that somebody still has: 0 after a stop, or there is a leak.
+    pub fn frames_used(&self) -> usize {
+        self.region.used()
+    }
+
+    /// Stops at once if it runs, waits for the lcores, and says what devices could not write.
+    ///
+    /// # Errors
+    /// The first error of a device's close.
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.request_stop(0);
+        for thread in std::mem::take(&mut self.threads) {
+            // Lcores catch their own panics; the supervisor's would be a bug that cost no packet.
+            let _ = thread.join();
+        }
+        for mut lcore in std::mem::take(&mut self.waiting) {
+            close_devices(&mut lcore, &self.close_errors);
+            self.control.lcores[lcore.index].ended.store(true, Ordering::Release);
+        }
+        let mut errors = self.close_errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if errors.is_empty() { Ok(()) } else { Err(errors.remove(0)) }
+    }
+}
+
+impl Drop for Appliance {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+fn check_limits(config: &ApplianceConfig) -> Result<(), Error> {
+    let frames_min = config.lcores.len() * 1024;
+    let checks = [
+        ("lcores", config.lcores.len(), 1, limits::LCORES_MAX),
+        ("ports", config.ports.len(), 1, limits::PORTS_MAX),
+        ("programs", config.programs.len(), 0, limits::PROGRAMS_MAX),
+        ("packets per burst", config.burst, 1, limits::BURST_MAX),
+        // Each lcore's cache holds up to 640; rings and devices want some too.
+        ("frames", config.region.frames, frames_min, usize::MAX),
+    ];
+    for (what, count, min, max) in checks {
+        if count < min || count > max {
+            let message = format!("{count} {what}; the limits are {min} and {max}");
+            return Err(Error::new(ErrorCode::ConfigLimit, message));
+        }
+    }
+    for port in &config.ports {
+        let programs = port.pipeline.iter().all(|&program| program < config.programs.len());
+        if !programs || port.pipeline.len() > limits::PIPELINE_PROGRAMS_MAX {
+            let message = format!("{}: a pipeline of {:?}", port.name, port.pipeline);
+            return Err(Error::new(ErrorCode::ConfigLimit, message));
+        }
+        for other in [port.forward, port.punt].into_iter().flatten() {
+            if usize::from(other) >= config.ports.len() {
+                let message = format!("{}: there is no port {other}", port.name);
+                return Err(Error::new(ErrorCode::ConfigUnknownPort, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load(configs: Vec<ProgramConfig>) -> Result<Vec<Arc<Program>>, Error> {
+    let named = |config: ProgramConfig| {
+        let name = config.name.clone();
+        let add = |error: Error| Error::new(error.code, format!("{name}: {}", error.message));
+        Program::new(config).map(Arc::new).map_err(add)
+    };
+    configs.into_iter().map(named).collect()
+}
+
+fn new_waker() -> Result<Arc<Waker>, Error> {
+    let no_descriptor = |error| Error::new(ErrorCode::Internal, format!("eventfd: {error}"));
+    Waker::new().map(Arc::new).map_err(no_descriptor)
+}
+
+type Rings = (Vec<Option<Producer<Mbuf>>>, Vec<Consumer<Mbuf>>);
+
+fn handover_rings(lcores: usize) -> Vec<Rings> {
+    let mut all: Vec<Rings> = (0..lcores).map(|_| Rings::default()).collect();
+    for from in 0..lcores {
+        for to in 0..lcores {
+            if from == to {
+                all[from].0.push(None);
+                continue;
+            }
+            let (producer, consumer) = ring(HANDOVER_RING);
+            all[from].0.push(Some(producer));
+            all[to].1.push(consumer);
+        }
+    }
+    all
+}
+
+fn instantiate(
+    programs: &[Arc<Program>],
+    places: &[Places],
+    events: &crate::event::EventSender,
+) -> Result<Vec<Slot>, Error> {
+    let build = |(index, program): (usize, &Arc<Program>)| {
+        let log = LogWriter::new(events.clone(), index as u16);
+        let instance = program.instantiate(&places[index], log).map_err(|fault| {
+            let message = format!("{}: {}", program.config.name, fault.error.message);
+            Error::new(fault.error.code, message)
+        })?;
+        let mut stats = wirelet_abi::stats::ProgramBlock::default();
+        stats.health = health::UP;
+        Ok(Slot { program: Arc::clone(program), instance: Some(instance), stats })
+    };
+    programs.iter().enumerate().map(build).collect()
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let failed = |error| Error::new(ErrorCode::Lcore, format!("a thread: {error}"));
+    std::thread::Builder::new().name(name).spawn(body).map_err(failed)
+}
+
+/// One lcore's life: pinned, the loop, and whatever happened, a counted end.
+fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Error>>) {
+    if let Some(cpu) = cpu {
+        crate::affinity::pin(cpu);
+    }
+    wasmtime::Engine::tls_eager_initialize();
+    debug_assert!(std::ptr::eq(engine(), engine()));
+    let result = catch_unwind(AssertUnwindSafe(|| lcore::run(&mut lcore)));
+    let control = Arc::clone(&lcore.control);
+    if let Err(panic) = &result {
+        lcore.stats.state = state::FAILED;
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        lcore.events.send(What::Lcore(Error::new(ErrorCode::LcoreFailed, text)));
+        lcore::abandon(&mut lcore);
+    }
+    control.left.wait();
+    // A bug in a device must not keep the others from being closed.
+    let closed = catch_unwind(AssertUnwindSafe(|| {
+        lcore::drop_handovers(&mut lcore, DropReason::Stopped);
+        close_devices(&mut lcore, errors);
+        lcore::publish(&mut lcore);
+    }));
+    if closed.is_err() {
+        let error = Error::new(ErrorCode::LcoreFailed, "a device panicked while it was closed");
+        lcore.events.send(What::Lcore(error));
+    }
+    let index = lcore.index;
+    drop(lcore);
+    control.lcores[index].ended.store(true, Ordering::Release);
+}
+
+fn close_devices(lcore: &mut Lcore, errors: &Mutex<Vec<Error>>) {
+    for port in &mut lcore.ports {
+        let Some(device) = &mut port.device else { continue };
+        if let Err(error) = device.close(&mut lcore.frames) {
+            errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The loop: receive, run, transmit, count. No allocation, no lock, no system call of its own while
+//! there are packets.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use wirelet_abi::histogram;
+use wirelet_abi::stats::{LcoreBlock, state};
+use wirelet_abi::{BurstHeader, DropReason};
+use wirelet_packet::ring::{Consumer, Producer};
+use wirelet_packet::{FrameCache, Mbuf, clock};
+
+use crate::burst::{Burst, BurstPage};
+use crate::control::{Control, Stop};
+use crate::event::{EventSender, What};
+use crate::idle::{self, Idler};
+use crate::pipeline::{self, Slot, Way};
+use crate::port::Port;
+use crate::program::Places;
+use crate::rebuild;
+use crate::stats::StatsWriter;
+use crate::transmit;
+
+/// Bursts between two publications of the counters.
+const PUBLISH_BURSTS: u64 = 100;
+
+/// One lcore's private things. Nothing in here is seen by another thread while the loop runs.
+pub struct Lcore {
+    /// Its number.
+    pub index: usize,
+    /// Every port of the appliance.
+    pub ports: Vec<Port>,
+    /// Every program of the appliance.
+    pub slots: Vec<Slot>,
+    /// Windows of each of them.
+    pub places: Vec<Places>,
+    /// Free frames.
+    pub frames: FrameCache,
+    /// Where programs see bursts.
+    pub page: BurstPage,
+    /// The burst under way.
+    pub burst: Burst,
+    /// Packets per burst at most.
+    pub burst_max: usize,
+    /// Packets on their way out, gathered by port.
+    pub gather: Vec<Mbuf>,
+    /// To each other lcore.
+    pub outgoing: Vec<Option<Producer<Mbuf>>>,
+    /// From each other lcore.
+    pub incoming: Vec<Consumer<Mbuf>>,
+    /// What it counts.
+    pub stats: LcoreBlock,
+    /// Where it publishes that.
+    pub writer: StatsWriter,
+    /// How it waits.
+    pub idler: Idler,
+    /// What the host asks of it.
+    pub control: Arc<Control>,
+    /// What it tells the host.
+    pub events: EventSender,
+    /// Generation of its pipeline.
+    pub generation: u32,
+    /// Packets that it has taken from other lcores.
+    pub taken: u64,
+}
+
+/// Runs until the host says stop. One round looks at every queue once.
+pub fn run(lcore: &mut Lcore) {
+    lcore.stats.state = state::RUNNING;
+    let mut round_started = clock::cycles();
+    let mut published = 0;
+    loop {
+        rebuild::adopt(lcore);
+        let mut packets = receive_handovers(lcore);
+        if lcore.control.stopping() == Stop::No {
+            for port in 0..lcore.ports.len() {
+                packets += receive(lcore, port);
+            }
+        } else if drain(lcore, packets) {
+            break;
+        }
+        lcore.stats.rounds += 1;
+        let now = clock::cycles();
+        if packets > 0 {
+            lcore.stats.busy_cycles += now - round_started;
+            lcore.stats.gap_max_cycles = lcore.stats.gap_max_cycles.max(now - round_started);
+            idle::worked(lcore);
+        } else {
+            lcore.stats.idle_cycles += now - round_started;
+        }
+        let due = lcore.stats.bursts - published >= PUBLISH_BURSTS;
+        if due || packets == 0 && lcore.idler.publishes() {
+            publish(lcore);
+            published = lcore.stats.bursts;
+        }
+        // What follows a sleep is no gap.
+        let slept = packets == 0 && idle::wait(lcore);
+        round_started = if slept { clock::cycles() } else { now };
+    }
+    lcore.stats.state = state::STOPPED;
+}
+
+/// Receives one burst of a port, runs its programs and sends what is left; returns the packets.
+#[inline]
+pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
+    let ingress = &mut lcore.ports[port];
+    let Some(device) = &mut ingress.device else { return 0 };
+    device.reclaim(&mut lcore.frames);
+    let count = device.rx_burst(&mut lcore.frames, &mut lcore.burst.mbufs[..lcore.burst_max]);
+    if count == 0 {
+        return 0;
+    }
+    let started = clock::cycles();
+    lcore.burst.begin(count);
+    let bytes: u64 = lcore.burst.mbufs[..count].iter().map(|mbuf| u64::from(mbuf.length)).sum();
+    ingress.stats.rx_packets += count as u64;
+    ingress.stats.rx_bytes += bytes;
+    let (forward, punt) = (ingress.forward, ingress.punt);
+    let mut way = Way {
+        page: &lcore.page,
+        frames: &mut lcore.frames,
+        drops: &mut ingress.stats.drops,
+        header: BurstHeader {
+            count: count as u32,
+            lcore: lcore.index as u32,
+            generation: lcore.generation,
+            flags: 0,
+            now_ns: clock::ns_at(started),
+            reserved: [0; 5],
+        },
+        ports: lcore.control.ports,
+        punt,
+    };
+    let faults = pipeline::run(&mut lcore.slots, &ingress.chain, &mut lcore.burst, &mut way);
+    transmit::burst(lcore, port, forward);
+    for faulted in faults {
+        rebuild::report(lcore, faulted);
+    }
+    lcore.stats.bursts += 1;
+    lcore.stats.packets += count as u64;
+    let duration_ns = clock::to_ns(clock::cycles() - started);
+    lcore.stats.burst_ns[histogram::bucket(duration_ns)] += 1;
+    count
+}
+
+/// Sends what other lcores have handed over; returns how many packets that were.
+fn receive_handovers(lcore: &mut Lcore) -> usize {
+    let mut packets = 0;
+    for index in 0..lcore.incoming.len() {
+        let Lcore { incoming, burst, control, .. } = lcore;
+        let count = incoming[index].pop(&mut burst.mbufs);
+        if count == 0 {
+            continue;
+        }
+        control.taken_over.fetch_add(count as u64, Ordering::AcqRel);
+        lcore.taken += count as u64;
+        (lcore.burst.count, lcore.burst.live_count) = (count, 0);
+        transmit::decided(lcore);
+        packets += count;
+    }
+    packets
+}
+
+/// After a stop: devices receive nothing any more, what is inside leaves. True when nothing is
+/// inside any lcore, or the time is over.
+fn drain(lcore: &mut Lcore, packets: usize) -> bool {
+    let mut inside = packets;
+    for port in 0..lcore.ports.len() {
+        let Some(device) = &mut lcore.ports[port].device else { continue };
+        device.reclaim(&mut lcore.frames);
+        if device.internal() {
+            inside += receive(lcore, port);
+        }
+    }
+    let in_flight = |port: &Port| port.device.as_ref().map_or(0, |device| device.in_flight());
+    inside += lcore.ports.iter().map(in_flight).sum::<usize>();
+    lcore.control.drained(lcore.index, inside == 0)
+}
+
+/// Copies the counters to the page that the host reads.
+pub fn publish(lcore: &mut Lcore) {
+    for index in 0..lcore.ports.len() {
+        let (failed, ingress) = lcore.ports[index].read_device();
+        if failed > 0 {
+            let port = &mut lcore.ports[usize::from(ingress)];
+            port.stats.forwarded_packets -= failed;
+            port.stats.drops[DropReason::TxError as usize] += failed;
+        }
+        let error = lcore.ports[index].device.as_mut().and_then(|device| device.take_error());
+        if let Some(error) = error {
+            lcore.events.send(What::Device { port: index as u16, error });
+        }
+    }
+    let settled = |port: &Port| {
+        port.device.as_ref().is_none_or(|device| device.finished() && device.in_flight() == 0)
+    };
+    let finished =
+        lcore.ports.iter().all(settled) && lcore.incoming.iter().all(|ring| ring.is_empty());
+    lcore.control.lcores[lcore.index].finished.store(finished, Ordering::Release);
+    lcore.stats.generation = lcore.generation.into();
+    lcore.stats.frames_cached = lcore.frames.len() as u64;
+    let Lcore { writer, stats, ports, slots, .. } = lcore;
+    let ports = ports.iter().map(|port| &port.stats);
+    writer.publish(stats, ports, slots.iter().map(|slot| &slot.stats));
+}
+
+/// Packets that other lcores handed over too late are dropped; called when all have left the loop.
+pub fn drop_handovers(lcore: &mut Lcore, reason: DropReason) {
+    let Lcore { incoming, burst, control, frames, ports, .. } = lcore;
+    for ring in incoming {
+        loop {
+            let count = ring.pop(&mut burst.mbufs);
+            if count == 0 {
+                break;
+            }
+            control.taken_over.fetch_add(count as u64, Ordering::Relaxed);
+            for mbuf in &burst.mbufs[..count] {
+                frames.give(mbuf.frame);
+                ports[usize::from(mbuf.port)].stats.drops[reason as usize] += 1;
+            }
+        }
+    }
+}
+
+/// After a panic: what came in and has no counted outcome counts as stopped. Its frames are not
+/// given back: somebody may still point to them.
+pub fn abandon(lcore: &mut Lcore) {
+    let edge = |port: &Port| -> u64 {
+        let reasons = DropReason::ALL.iter().filter(|reason| reason.at_edge());
+        reasons.map(|&reason| port.stats.drops[reason as usize]).sum()
+    };
+    let received = |port: &Port| port.stats.rx_packets - edge(port);
+    let came_in = lcore.taken + lcore.ports.iter().map(received).sum::<u64>();
+    let lost = came_in.saturating_sub(settled(lcore));
+    let ingress = usize::from(lcore.burst.mbufs[0].port).min(lcore.ports.len() - 1);
+    lcore.ports[ingress].stats.drops[DropReason::Stopped as usize] += lost;
+    lcore.control.drained(lcore.index, true);
+}
+
+/// Packets whose outcome this lcore has counted.
+fn settled(lcore: &Lcore) -> u64 {
+    let port = |port: &Port| {
+        let drops = DropReason::ALL.iter().filter(|reason| !reason.at_edge());
+        let drops: u64 = drops.map(|&reason| port.stats.drops[reason as usize]).sum();
+        port.stats.forwarded_packets + drops
+    };
+    lcore.stats.handovers + lcore.ports.iter().map(port).sum::<u64>()
+}

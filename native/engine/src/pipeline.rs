@@ -1,0 +1,254 @@
+//! One lcore's programs, and what becomes of a burst that runs through some of them.
+
+use std::sync::Arc;
+
+use wirelet_abi::limits::DROP_REASONS_MAX;
+use wirelet_abi::stats::ProgramBlock;
+use wirelet_abi::verdict::UNDECIDED;
+use wirelet_abi::{BurstHeader, DropReason, Verdict};
+use wirelet_packet::{FrameCache, clock};
+
+use crate::burst::{Burst, BurstPage, GONE};
+use crate::fault::Fault;
+use crate::program::{Instance, OnFault, Program};
+
+/// A program on one lcore.
+pub struct Slot {
+    /// The program.
+    pub program: Arc<Program>,
+    /// `None` while it is being rebuilt or is quarantined.
+    pub instance: Option<Instance>,
+    /// What it did here.
+    pub stats: ProgramBlock,
+}
+
+/// Values of [`ProgramBlock::health`].
+pub mod health {
+    /// Being rebuilt.
+    pub const DOWN: u64 = 0;
+    /// Running.
+    pub const UP: u64 = 1;
+    /// Will not be rebuilt.
+    pub const QUARANTINED: u64 = 2;
+}
+
+/// What a burst needs on its way: lent by the lcore for one call.
+pub struct Way<'a> {
+    /// Where programs see the burst.
+    pub page: &'a BurstPage,
+    /// Where dropped frames go.
+    pub frames: &'a mut FrameCache,
+    /// Drops of the port it came in by.
+    pub drops: &'a mut [u64; DROP_REASONS_MAX],
+    /// Header of the burst; `count` is set for each program.
+    pub header: BurstHeader,
+    /// Ports that exist, a bit each.
+    pub ports: u64,
+    /// Port that punted packets of this port leave by.
+    pub punt: Option<u16>,
+}
+
+/// A fault, the packet that was being worked on, and the instance, which must not run again.
+pub struct Faulted {
+    /// Index into the slots.
+    pub slot: usize,
+    /// What and where.
+    pub fault: Fault,
+    /// That packet's bytes.
+    pub packet: Vec<u8>,
+    /// To be dropped off the lcore: unmapping it takes a fraction of a millisecond.
+    pub instance: Option<Instance>,
+}
+
+/// Runs the packets that still pass through the programs of `chain`, in order, and returns the
+/// faults: an empty `Vec`, which allocates nothing, unless a program faults. A fault costs only the
+/// packets that the program held; the others go on to the next one.
+#[inline]
+pub fn run(
+    slots: &mut [Slot],
+    chain: &[usize],
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+) -> Vec<Faulted> {
+    let mut faults = Vec::new();
+    for &index in chain {
+        if burst.live_count == 0 {
+            break;
+        }
+        let slot = &mut slots[index];
+        if slot.instance.is_none() {
+            bypass(slot, burst, way);
+        } else if let Some((fault, packet)) = run_program(slot, burst, way) {
+            slot.stats.faults += 1;
+            slot.stats.health = health::DOWN;
+            faults.push(Faulted { slot: index, fault, packet, instance: slot.instance.take() });
+        }
+    }
+    faults
+}
+
+fn run_program(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Fault, Vec<u8>)> {
+    let started = clock::cycles();
+    let packets = burst.live_count as u64;
+    way.header.count = burst.live_count as u32;
+    way.page.write(way.frames.region(), &way.header, burst);
+    let instance = slot.instance.as_mut().expect("the caller has looked");
+    let result = instance.run();
+    slot.stats.log_lines_lost += instance.take_lost_log_lines();
+    let faulted = match result {
+        Ok(()) => settle(slot, burst, way),
+        Err(fault) => Some(settle_fault(slot, fault, burst, way)),
+    };
+    slot.stats.bursts += 1;
+    slot.stats.packets += packets;
+    slot.stats.cycles += clock::cycles() - started;
+    faulted
+}
+
+/// Reads every descriptor back. Returns the fault of the first one that lies, if one does.
+#[inline]
+fn settle(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Fault, Vec<u8>)> {
+    let (mut passing, mut lie) = (0, None);
+    for index in 0..burst.live_count {
+        let live = burst.live[index];
+        match decide(slot, burst, way, index) {
+            Outcome::Passes => {
+                burst.live[passing] = live;
+                passing += 1;
+            }
+            Outcome::Leaves => {}
+            Outcome::Lies => lie = lie.or_else(|| Some(reject(slot, burst, way, index))),
+        }
+    }
+    burst.live_count = passing;
+    lie
+}
+
+enum Outcome {
+    Passes,
+    Leaves,
+    Lies,
+}
+
+/// What becomes of the packet behind descriptor `index`.
+#[inline]
+fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -> Outcome {
+    let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
+    let Some(answer) = way.page.read(way.frames.region(), index, mbuf) else {
+        return Outcome::Lies;
+    };
+    let Some(verdict) = Verdict::from_byte(answer.verdict) else {
+        if answer.verdict != UNDECIDED {
+            return Outcome::Lies;
+        }
+        slot.stats.undecided_packets += 1;
+        drop_packet(burst, way, index, DropReason::Undecided);
+        return Outcome::Leaves;
+    };
+    slot.stats.verdicts[verdict as usize] += 1;
+    let allowed = way.ports & slot.program.config.redirect_to;
+    match verdict {
+        Verdict::Pass => return Outcome::Passes,
+        Verdict::Drop => drop_packet(burst, way, index, DropReason::Program),
+        Verdict::Redirect if answer.egress < 64 && allowed >> answer.egress & 1 == 1 => {
+            mbuf.egress = answer.egress;
+        }
+        Verdict::Redirect => drop_packet(burst, way, index, DropReason::RedirectInvalid),
+        Verdict::Punt => match way.punt {
+            Some(port) => mbuf.egress = port,
+            None => drop_packet(burst, way, index, DropReason::PuntUnset),
+        },
+    }
+    Outcome::Leaves
+}
+
+/// A descriptor that lies: its packet goes, the program is at fault.
+#[cold]
+fn reject(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -> (Fault, Vec<u8>) {
+    let packet = copy_packet(burst, way, index);
+    slot.stats.faulted_packets += 1;
+    drop_packet(burst, way, index, DropReason::Fault);
+    let message = format!("packet {index} of the burst: outside its frame, or verdict unknown");
+    (Fault::lie(message), packet)
+}
+
+/// DESIGN §9: packets decided before the fault keep their verdict, the one being worked on is
+/// dropped, untouched ones get the program's policy. A program that decided out of order loses all
+/// its undecided ones: nobody can tell which it had touched.
+#[cold]
+fn settle_fault(
+    slot: &mut Slot,
+    fault: Fault,
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+) -> (Fault, Vec<u8>) {
+    let count = burst.live_count;
+    let undecided = |index: &usize| way.page.verdict(*index) == UNDECIDED;
+    let current = (0..count).find(undecided).unwrap_or(count);
+    let ordered = (current..count).all(|index| undecided(&index));
+    let packet = if current < count { copy_packet(burst, way, current) } else { Vec::new() };
+    let mut passing = 0;
+    for index in 0..count {
+        let live = burst.live[index];
+        let is_undecided = way.page.verdict(index) == UNDECIDED;
+        let passes = if !is_undecided {
+            match decide(slot, burst, way, index) {
+                Outcome::Passes => true,
+                Outcome::Leaves => false,
+                Outcome::Lies => {
+                    reject(slot, burst, way, index);
+                    false
+                }
+            }
+        } else if index != current && ordered && slot.program.config.on_fault == OnFault::Pass {
+            // Untouched, so descriptor and packet are as they were.
+            slot.stats.verdicts[Verdict::Pass as usize] += 1;
+            true
+        } else {
+            slot.stats.faulted_packets += 1;
+            drop_packet(burst, way, index, DropReason::Fault);
+            false
+        };
+        if passes {
+            burst.live[passing] = live;
+            passing += 1;
+        }
+    }
+    burst.live_count = passing;
+    (fault, packet)
+}
+
+/// The program is down: its policy decides.
+#[cold]
+fn bypass(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) {
+    slot.stats.packets += burst.live_count as u64;
+    if slot.program.config.on_fault == OnFault::Pass {
+        slot.stats.verdicts[Verdict::Pass as usize] += burst.live_count as u64;
+        return;
+    }
+    slot.stats.faulted_packets += burst.live_count as u64;
+    for index in 0..burst.live_count {
+        drop_packet(burst, way, index, DropReason::ProgramDown);
+    }
+    burst.live_count = 0;
+}
+
+#[inline]
+fn drop_packet(burst: &mut Burst, way: &mut Way<'_>, index: usize, reason: DropReason) {
+    let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
+    way.frames.give(mbuf.frame);
+    mbuf.egress = GONE;
+    way.drops[reason as usize] += 1;
+}
+
+fn copy_packet(burst: &Burst, way: &Way<'_>, index: usize) -> Vec<u8> {
+    let mbuf = &burst.mbufs[usize::from(burst.live[index])];
+    let mut packet = vec![0; usize::from(mbuf.length)];
+    // SAFETY: offset + length lie within the frame (checked whenever they change), the frame is
+    // ours, and the copy is a fresh allocation of that length.
+    unsafe {
+        let data = way.frames.region().data(mbuf);
+        data.copy_to_nonoverlapping(packet.as_mut_ptr(), packet.len());
+    }
+    packet
+}

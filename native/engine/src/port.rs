@@ -1,0 +1,100 @@
+//! A port as one lcore sees it: its queue, if the lcore owns one, and what it counted.
+
+use wirelet_abi::stats::PortBlock;
+use wirelet_abi::{DropReason, limits};
+use wirelet_drivers::{Device, DeviceStats, TxLimits};
+use wirelet_packet::{FrameCache, Mbuf};
+
+/// A port on one lcore.
+pub struct Port {
+    /// The queue of this lcore; `None` where another lcore has the port's only one.
+    pub device: Option<Box<dyn Device>>,
+    /// The lcore to hand packets to that leave by this port, where `device` is `None`.
+    pub home: usize,
+    /// Port that passed packets of this one leave by.
+    pub forward: Option<u16>,
+    /// Port that punted packets of this one leave by.
+    pub punt: Option<u16>,
+    /// Programs that its packets run through, indexes into the lcore's slots.
+    pub chain: Vec<usize>,
+    /// What was counted.
+    pub stats: PortBlock,
+    /// What packets may leave.
+    pub limits: TxLimits,
+    /// The device's own counts at the last publication.
+    device_stats: DeviceStats,
+    /// Port whose packets left by this one last.
+    last_ingress: u16,
+}
+
+impl Port {
+    /// A port without counts.
+    pub fn new(device: Option<Box<dyn Device>>, home: usize, limits: TxLimits) -> Port {
+        Port {
+            device,
+            home,
+            forward: None,
+            punt: None,
+            chain: Vec::new(),
+            stats: PortBlock::default(),
+            limits,
+            device_stats: DeviceStats::default(),
+            last_ingress: 0,
+        }
+    }
+
+    /// Whether the device sends packets of this length.
+    #[inline]
+    pub fn sends(&self, length: u16) -> Result<(), DropReason> {
+        if usize::from(length) < limits::PACKET_BYTES_MIN {
+            return Err(DropReason::TxTooShort);
+        }
+        if usize::from(length) > self.limits.max_bytes {
+            return Err(DropReason::TxTooLong);
+        }
+        Ok(())
+    }
+
+    /// Gives packets to the device; returns how many it took.
+    #[inline]
+    pub fn transmit(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
+        let device = self.device.as_mut().expect("the caller has looked");
+        let sent = device.tx_burst(frames, burst);
+        assert!(sent <= burst.len(), "a device took more than there was");
+        let bytes: u64 = burst[..sent].iter().map(|mbuf| u64::from(mbuf.length)).sum();
+        self.stats.tx_packets += sent as u64;
+        self.stats.tx_bytes += bytes;
+        if let Some(mbuf) = burst[..sent].last() {
+            self.last_ingress = mbuf.port;
+        }
+        sent
+    }
+
+    /// Takes over what the device counts itself. Returns packets that it had taken and then could
+    /// not send, and the port they came from, as far as that is known: the last one that sent here.
+    pub fn read_device(&mut self) -> (u64, u16) {
+        let Some(device) = &self.device else { return (0, 0) };
+        let before = (self.edge_drops(), self.device_stats.rx_drop_bytes);
+        let errors_before = self.device_stats.tx_errors;
+        device.stats(&mut self.device_stats);
+        for (reason, &count) in self.device_stats.rx_drops.iter().enumerate() {
+            if DropReason::ALL.get(reason).is_some_and(|reason| reason.at_edge()) {
+                self.stats.drops[reason] = count;
+            }
+        }
+        // Edge drops came in too.
+        self.stats.rx_packets += self.edge_drops() - before.0;
+        self.stats.rx_bytes += self.device_stats.rx_drop_bytes - before.1;
+        self.stats.xstats = self.device_stats.xstats;
+        self.stats.latency_ns = self.device_stats.latency_ns;
+        self.stats.link_up = self.device_stats.link_up.into();
+        self.stats.finished = device.finished().into();
+        let failed = self.device_stats.tx_errors - errors_before;
+        self.stats.tx_packets -= failed;
+        (failed, self.last_ingress)
+    }
+
+    fn edge_drops(&self) -> u64 {
+        self.device_stats.rx_drops.iter().sum()
+    }
+}

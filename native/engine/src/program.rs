@@ -1,0 +1,247 @@
+//! A program, and its instance on one lcore.
+
+use std::sync::Arc;
+
+use wasmtime::{InstancePre, Module, Store, TypedFunc, UpdateDeadline};
+use wirelet_abi::{Error, ErrorCode, guest, limits};
+use wirelet_packet::{Backing, Pages, Region, clock};
+
+use crate::check::{ModuleInfo, check};
+use crate::counters::CounterNames;
+use crate::engine::{Ticker, engine};
+use crate::fault::{DeadlineMissed, Fault};
+use crate::imports::linker;
+use crate::log::LogWriter;
+use crate::memory::{Access, GuestMemory, take_created};
+
+/// What the host says of a program.
+#[derive(Clone, Debug)]
+pub struct ProgramConfig {
+    /// Its name in stats, counters and reports.
+    pub name: String,
+    /// The module.
+    pub wasm: Vec<u8>,
+    /// Its settings page, as [`wirelet_abi::settings`] describes it; empty for none.
+    pub settings: Vec<u8>,
+    /// CPU time of a burst in nanoseconds.
+    pub deadline_ns: u64,
+    /// What untouched packets of a faulted burst get.
+    pub on_fault: OnFault,
+    /// Ports it may redirect to, a bit each.
+    pub redirect_to: u64,
+}
+
+/// What packets get that a faulted program has not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFault {
+    /// Dropped.
+    Drop,
+    /// Passed to the next program.
+    Pass,
+}
+
+/// A program: checked, compiled, ready to be instantiated on any lcore. Shared by all of them.
+pub struct Program {
+    /// What the host said.
+    pub config: ProgramConfig,
+    /// What the door found.
+    pub info: ModuleInfo,
+    /// Bytes of machine code.
+    pub code_bytes: usize,
+    /// Its counters' names.
+    pub counters: Arc<CounterNames>,
+    pre: InstancePre<Guest>,
+    settings: Option<Backing>,
+    _ticker: Arc<Ticker>,
+}
+
+impl Program {
+    /// Checks and compiles.
+    ///
+    /// # Errors
+    /// `WIRELET_E_MODULE_*`, `WIRELET_E_SETTINGS`, `WIRELET_E_CONFIG_LIMIT`,
+    /// `WIRELET_E_MEMORY_EXHAUSTED`.
+    pub fn new(config: ProgramConfig) -> Result<Program, Error> {
+        let deadlines = limits::DEADLINE_MIN_NS..=limits::DEADLINE_MAX_NS;
+        if !deadlines.contains(&config.deadline_ns) {
+            let message = format!("{}: a deadline of {} ns", config.name, config.deadline_ns);
+            return Err(Error::new(ErrorCode::ConfigLimit, message));
+        }
+        let info = check(&config.wasm)?;
+        let compiled = Module::new(engine(), &config.wasm)
+            .map_err(|error| Error::new(ErrorCode::ModuleFeature, format!("{error:#}")))?;
+        let code = compiled.image_range();
+        let pre = linker()
+            .instantiate_pre(&compiled)
+            .map_err(|error| Error::new(ErrorCode::ModuleImport, format!("{error:#}")))?;
+        let settings = settings_page(&config)?;
+        Ok(Program {
+            info,
+            code_bytes: code.end as usize - code.start as usize,
+            counters: Arc::default(),
+            pre,
+            settings,
+            config,
+            _ticker: Ticker::hold(),
+        })
+    }
+
+    /// A new instance: memory, `_initialize`, `onLoad`, and only then the windows.
+    ///
+    /// # Errors
+    /// A fault with `WIRELET_E_LOAD_*` or what the program asked for in vain; memory that is not
+    /// there, as a fault without frames.
+    pub fn instantiate(&self, places: &Places, log: LogWriter) -> Result<Instance, Fault> {
+        let plain = |error: Error| Fault { error, frames: Vec::new() };
+        let guest = Guest {
+            memory: None,
+            counters: Arc::clone(&self.counters),
+            loading: true,
+            deadline_ns: limits::ON_LOAD_DEADLINE_NS,
+            calls: 0,
+            seen: None,
+            log,
+        };
+        let mut store = Store::new(engine(), guest);
+        store.epoch_deadline_callback(|mut context| context.data_mut().on_tick());
+        // Before instantiating: with the default of 0 the instantiation itself traps once the epoch
+        // has moved (DESIGN §6).
+        store.set_epoch_deadline(1);
+        let instance = self.pre.instantiate(&mut store);
+        let memory = take_created();
+        let of_load = |error: wasmtime::Error| Fault::from_wasmtime(&error, true);
+        let instance = instance.map_err(of_load)?;
+        let memory = memory.expect("every module that passed the door has a memory");
+        if let Some(settings) = &self.settings {
+            memory.open(guest::SETTINGS_PAGE, settings, Access::Read).map_err(plain)?;
+        }
+        store.data_mut().memory = Some(Arc::clone(&memory));
+        for export in [guest::EXPORT_INITIALIZE, guest::EXPORT_ON_LOAD] {
+            if let Ok(function) = instance.get_typed_func::<(), ()>(&mut store, export) {
+                store.data_mut().calls += 1;
+                store.set_epoch_deadline(1);
+                function.call(&mut store, ()).map_err(of_load)?;
+            }
+        }
+        let on_burst = instance
+            .get_typed_func::<u32, ()>(&mut store, guest::EXPORT_ON_BURST)
+            .expect("the door has checked the export and its type");
+        places.open(&memory).map_err(plain)?;
+        let guest = store.data_mut();
+        guest.loading = false;
+        guest.deadline_ns = self.config.deadline_ns;
+        Ok(Instance { store, on_burst, memory })
+    }
+}
+
+/// What the windows of an instance show.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The lcore's burst page.
+    pub burst_page: Arc<Backing>,
+    /// The frames.
+    pub region: Arc<Region>,
+    /// The program's state on this lcore.
+    pub state: Arc<Backing>,
+}
+
+impl Places {
+    fn open(&self, memory: &GuestMemory) -> Result<(), Error> {
+        memory.open(guest::BURST_PAGE, &self.burst_page, Access::ReadWrite)?;
+        memory.open(guest::PACKET_WINDOW, self.region.backing(), Access::ReadWrite)?;
+        memory.open(guest::STATE_WINDOW, &self.state, Access::ReadWrite)
+    }
+}
+
+/// A program's instance on one lcore.
+pub struct Instance {
+    store: Store<Guest>,
+    on_burst: TypedFunc<u32, ()>,
+    memory: Arc<GuestMemory>,
+}
+
+impl Instance {
+    /// Runs the burst that stands in the burst page.
+    ///
+    /// # Errors
+    /// The fault it ended with; the instance must not be used again then.
+    #[inline]
+    pub fn run(&mut self) -> Result<(), Fault> {
+        self.store.data_mut().calls += 1;
+        self.store.set_epoch_deadline(1);
+        match self.on_burst.call(&mut self.store, guest::BURST_PAGE) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Fault::from_wasmtime(&error, false)),
+        }
+    }
+
+    /// Its address space.
+    pub fn memory(&self) -> &Arc<GuestMemory> {
+        &self.memory
+    }
+
+    /// Log lines that were cut off by the limit since the last call.
+    pub fn take_lost_log_lines(&mut self) -> u64 {
+        self.store.data_mut().log.take_lost()
+    }
+}
+
+/// What the engine keeps beside an instance, out of its reach.
+pub struct Guest {
+    memory: Option<Arc<GuestMemory>>,
+    /// The program's counters.
+    pub counters: Arc<CounterNames>,
+    /// In `_initialize` or `onLoad`.
+    pub loading: bool,
+    deadline_ns: u64,
+    /// Calls so far: tells one call from the next.
+    calls: u64,
+    /// The call that the tick last found running, and the thread's CPU time when it first did.
+    seen: Option<(u64, u64)>,
+    log: LogWriter,
+}
+
+impl Guest {
+    /// Its address space.
+    ///
+    /// # Panics
+    /// While it is being instantiated: no code of the guest runs before the memory is there.
+    pub fn memory(&self) -> &GuestMemory {
+        self.memory.as_ref().expect("set before the first call")
+    }
+
+    /// Writes a log line that starts at a native address within the program's own memory.
+    pub fn log(&mut self, start: *const u8, bytes: usize) {
+        self.log.write(start, bytes);
+    }
+
+    /// The tick found this program running. Epochs are wall time; a preempted lcore is no
+    /// program's fault, so what counts is CPU time since the tick first found this very call: a
+    /// call ends between its deadline and two ticks more.
+    fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let now_ns = clock::thread_cpu_ns();
+        match self.seen {
+            Some((call, first_ns)) if call == self.calls => {
+                if now_ns - first_ns > self.deadline_ns {
+                    return Err(DeadlineMissed { deadline_ns: self.deadline_ns }.into());
+                }
+            }
+            _ => self.seen = Some((self.calls, now_ns)),
+        }
+        Ok(UpdateDeadline::Continue(1))
+    }
+}
+
+fn settings_page(config: &ProgramConfig) -> Result<Option<Backing>, Error> {
+    if config.settings.len() > limits::SETTINGS_BYTES_MAX {
+        let message = format!("{}: {} bytes of settings", config.name, config.settings.len());
+        return Err(Error::new(ErrorCode::Settings, message));
+    }
+    let header = wirelet_abi::settings::SettingsHeader::LAYOUT.size;
+    let page = Backing::new("wirelet-settings", config.settings.len().max(header), Pages::Small)?;
+    // SAFETY: the page is at least as long as the settings and nobody else has it yet.
+    unsafe {
+        page.base().copy_from_nonoverlapping(config.settings.as_ptr(), config.settings.len());
+    }
+    Ok(Some(page))
+}

@@ -1,0 +1,194 @@
+//! A program on the calling thread: tests, tools, Workers. The same page, checks and faults as on an
+//! lcore.
+
+use std::sync::Arc;
+
+use wirelet_abi::stats::ProgramBlock;
+use wirelet_abi::{BurstHeader, Error, ErrorCode, Verdict, limits, verdict};
+use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, clock};
+
+use crate::burst::{Burst, BurstPage};
+use crate::counters::new_state;
+use crate::event::{Events, What};
+use crate::fault::Fault;
+use crate::log::LogWriter;
+use crate::program::{Instance, Places, Program, ProgramConfig};
+
+/// A program, and room for one burst.
+pub struct Runner {
+    program: Arc<Program>,
+    instance: Option<Instance>,
+    places: Places,
+    page: BurstPage,
+    state: Arc<Backing>,
+    region: Arc<Region>,
+    events: Events,
+    /// What it did.
+    pub stats: ProgramBlock,
+}
+
+/// One packet after a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// `None`: undecided, or its descriptor lies.
+    pub verdict: Option<Verdict>,
+    /// Port of a redirect.
+    pub egress: u16,
+    /// The 32 bits it carries.
+    pub mark: u32,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A burst after a run.
+pub struct Run {
+    /// As many as went in.
+    pub packets: Vec<Answered>,
+    /// What went wrong, and which packet was being worked on.
+    pub fault: Option<(Fault, Option<usize>)>,
+}
+
+impl Runner {
+    /// Checks, compiles and loads a program.
+    ///
+    /// # Errors
+    /// As [`Program::new`] and [`Program::instantiate`].
+    pub fn new(config: ProgramConfig) -> Result<Runner, Error> {
+        let program = Arc::new(Program::new(config)?);
+        let frames = RegionConfig {
+            frames: limits::BURST_MAX,
+            frame_bytes: limits::FRAME_BYTES_MAX,
+            hugepages: false,
+        };
+        let (region, page, state) = (Region::new(frames)?, BurstPage::new()?, new_state()?);
+        let places = Places {
+            burst_page: Arc::clone(page.backing()),
+            region: Arc::clone(&region),
+            state: Arc::clone(&state),
+        };
+        let (events, stats) = (Events::default(), ProgramBlock::default());
+        let mut runner =
+            Runner { program, instance: None, places, page, state, region, events, stats };
+        runner.load().map_err(|fault| fault.error)?;
+        Ok(runner)
+    }
+
+    /// A fresh instance; counters go on.
+    fn load(&mut self) -> Result<(), Fault> {
+        let log = LogWriter::new(self.events.sender(0), 0);
+        self.instance = Some(self.program.instantiate(&self.places, log)?);
+        Ok(())
+    }
+
+    /// Runs one burst. After a fault the next run has a fresh instance.
+    ///
+    /// # Errors
+    /// `WIRELET_E_CONFIG_LIMIT` for no or too many packets, or one that is longer than a frame.
+    pub fn run(&mut self, packets: &[(&[u8], u16)]) -> Result<Run, Error> {
+        if self.instance.is_none() {
+            self.load().map_err(|fault| fault.error)?;
+        }
+        let mut frames = self.region.cache();
+        let mut burst = self.fill(packets, &mut frames)?;
+        let header = BurstHeader {
+            count: packets.len() as u32,
+            lcore: 0,
+            generation: 1,
+            flags: 0,
+            now_ns: clock::now_ns(),
+            reserved: [0; 5],
+        };
+        self.page.write(&self.region, &header, &burst);
+        let result = self.instance.as_mut().expect("loaded above").run();
+        let mut run = Run { packets: Vec::new(), fault: None };
+        if let Err(fault) = result {
+            let undecided = |index: &usize| self.page.verdict(*index) == verdict::UNDECIDED;
+            run.fault = Some((fault, (0..packets.len()).find(undecided)));
+        }
+        for index in 0..packets.len() {
+            let mbuf = &mut burst.mbufs[index];
+            let answered = self.answer(index, mbuf);
+            if answered.is_none() && run.fault.is_none() {
+                let message = "outside its frame, or verdict unknown".to_string();
+                run.fault = Some((Fault::lie(message), Some(index)));
+            }
+            let bytes = bytes_of(&self.region, mbuf);
+            run.packets.push(answered.unwrap_or(Answered {
+                verdict: None,
+                egress: 0,
+                mark: 0,
+                bytes,
+            }));
+        }
+        frames.give_burst(&burst.mbufs[..burst.count]);
+        if run.fault.is_some() {
+            self.instance = None;
+        }
+        Ok(run)
+    }
+
+    fn fill(
+        &self,
+        packets: &[(&[u8], u16)],
+        frames: &mut wirelet_packet::FrameCache,
+    ) -> Result<Burst, Error> {
+        let longest = packets.iter().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
+        if packets.is_empty()
+            || packets.len() > limits::BURST_MAX
+            || longest > self.region.data_room()
+        {
+            let message = format!("a burst of {} packets, up to {longest} bytes", packets.len());
+            return Err(Error::new(ErrorCode::ConfigLimit, message));
+        }
+        let mut burst = Burst::new();
+        for (mbuf, (bytes, port)) in burst.mbufs.iter_mut().zip(packets) {
+            *mbuf = Mbuf {
+                frame: frames.take().expect("a burst's frames are all free between runs"),
+                offset: limits::HEADROOM_BYTES as u16,
+                length: bytes.len() as u16,
+                port: *port,
+                ..Mbuf::default()
+            };
+            // SAFETY: headroom and length lie within the frame (checked above), which is ours.
+            unsafe {
+                let data = self.region.data(mbuf);
+                data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            }
+        }
+        burst.begin(packets.len());
+        Ok(burst)
+    }
+
+    fn answer(&self, index: usize, mbuf: &mut Mbuf) -> Option<Answered> {
+        let answer = self.page.read(&self.region, index, mbuf)?;
+        let verdict = Verdict::from_byte(answer.verdict);
+        if verdict.is_none() && answer.verdict != verdict::UNDECIDED {
+            return None;
+        }
+        let bytes = bytes_of(&self.region, mbuf);
+        Some(Answered { verdict, egress: answer.egress, mark: mbuf.mark, bytes })
+    }
+
+    /// The program's counters.
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        self.program.counters.read(std::slice::from_ref(&self.state))
+    }
+
+    /// Log lines since the last call.
+    pub fn logs(&self) -> Vec<String> {
+        let line = |event| match event {
+            What::Log(line) => {
+                Some(String::from_utf8_lossy(&line.text[..usize::from(line.bytes)]).into_owned())
+            }
+            _ => None,
+        };
+        self.events.take().into_iter().filter_map(|event| line(event.what)).collect()
+    }
+}
+
+fn bytes_of(region: &Region, mbuf: &Mbuf) -> Vec<u8> {
+    let mut bytes = vec![0; usize::from(mbuf.length)];
+    // SAFETY: offset + length lie within the frame (checked whenever they change), which is ours.
+    unsafe { region.data(mbuf).copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+    bytes
+}

@@ -1,0 +1,163 @@
+//! The way out: to a device of this lcore, to the lcore that has the device, or a counted drop.
+
+use std::sync::atomic::Ordering;
+
+use wirelet_abi::DropReason;
+use wirelet_abi::stats::LcoreBlock;
+use wirelet_packet::ring::Producer;
+use wirelet_packet::{FrameCache, Mbuf};
+
+use crate::burst::{FORWARD, GONE};
+use crate::control::Control;
+use crate::lcore::Lcore;
+use crate::port::Port;
+
+/// Sends what is left of a burst that came in by `ingress`: passing packets by `forward`, others by
+/// the port in their `egress`. Order of arrival is kept per port of departure.
+#[inline]
+pub fn burst(lcore: &mut Lcore, ingress: usize, forward: Option<u16>) {
+    let (count, passing) = (lcore.burst.count, lcore.burst.live_count);
+    if let Some(egress) = forward
+        && passing == count
+    {
+        // The usual case: all of them, by one port, without gathering.
+        let (burst, mut exit) = split(lcore);
+        return exit.send(egress, &mut burst.mbufs[..count]);
+    }
+    for &live in &lcore.burst.live[..passing] {
+        let mbuf = &mut lcore.burst.mbufs[usize::from(live)];
+        debug_assert!(mbuf.egress == FORWARD);
+        mbuf.egress = forward.unwrap_or(GONE);
+        if forward.is_none() {
+            lcore.frames.give(mbuf.frame);
+            lcore.ports[ingress].stats.drops[DropReason::NoForward as usize] += 1;
+        }
+    }
+    decided(lcore);
+}
+
+/// Sends packets whose `egress` is decided.
+pub fn decided(lcore: &mut Lcore) {
+    let mut gather = std::mem::take(&mut lcore.gather);
+    let (burst, mut exit) = split(lcore);
+    for first in 0..burst.count {
+        let egress = burst.mbufs[first].egress;
+        if egress == GONE {
+            continue;
+        }
+        gather.clear();
+        for mbuf in &mut burst.mbufs[first..burst.count] {
+            if mbuf.egress == egress {
+                gather.push(*mbuf);
+                mbuf.egress = GONE;
+            }
+        }
+        exit.send(egress, &mut gather);
+    }
+    lcore.gather = gather;
+}
+
+/// What sending needs of an lcore, apart from the packets.
+struct Exit<'a> {
+    ports: &'a mut [Port],
+    frames: &'a mut FrameCache,
+    outgoing: &'a mut [Option<Producer<Mbuf>>],
+    control: &'a Control,
+    stats: &'a mut LcoreBlock,
+}
+
+fn split(lcore: &mut Lcore) -> (&mut crate::burst::Burst, Exit<'_>) {
+    let Lcore { burst, ports, frames, outgoing, control, stats, .. } = lcore;
+    (burst, Exit { ports, frames, outgoing, control, stats })
+}
+
+impl Exit<'_> {
+    #[inline]
+    fn send(&mut self, egress: u16, packets: &mut [Mbuf]) {
+        let port = &self.ports[usize::from(egress)];
+        let padded = port.limits.padded_bytes;
+        let fits =
+            |mbuf: &Mbuf| port.sends(mbuf.length).is_ok() && usize::from(mbuf.length) >= padded;
+        let packets = match packets.iter().all(fits) {
+            true => packets,
+            false => {
+                let kept = self.trim(egress, packets);
+                &mut packets[..kept]
+            }
+        };
+        let (sent, reason) = match self.ports[usize::from(egress)].device {
+            Some(_) => (self.transmit(egress, packets), DropReason::TxFull),
+            None => (self.hand_over(egress, packets), DropReason::HandoverFull),
+        };
+        for mbuf in &packets[sent..] {
+            self.drop(mbuf, reason);
+        }
+    }
+
+    #[inline]
+    fn transmit(&mut self, egress: u16, packets: &[Mbuf]) -> usize {
+        let sent = self.ports[usize::from(egress)].transmit(self.frames, packets);
+        let Some(first) = packets.first() else { return 0 };
+        // One ingress for all, but for packets that other lcores handed over.
+        if packets[..sent].iter().all(|mbuf| mbuf.port == first.port) {
+            self.ports[usize::from(first.port)].stats.forwarded_packets += sent as u64;
+        } else {
+            for mbuf in &packets[..sent] {
+                self.ports[usize::from(mbuf.port)].stats.forwarded_packets += 1;
+            }
+        }
+        sent
+    }
+
+    /// To the lcore that has the device. Costs a fence, and a system call when it sleeps.
+    fn hand_over(&mut self, egress: u16, packets: &mut [Mbuf]) -> usize {
+        packets.iter_mut().for_each(|mbuf| mbuf.egress = egress);
+        let home = self.ports[usize::from(egress)].home;
+        let ring = self.outgoing[home].as_mut().expect("a ring leads to every other lcore");
+        // Counted before they can be taken: `taken_over` must never be ahead.
+        self.control.handed_over.fetch_add(packets.len() as u64, Ordering::AcqRel);
+        let sent = ring.push(packets);
+        self.control.handed_over.fetch_sub((packets.len() - sent) as u64, Ordering::AcqRel);
+        self.control.lcores[home].waker.wake();
+        self.stats.handovers += sent as u64;
+        sent
+    }
+
+    /// Drops packets that the port of departure can't send, pads those that are short; returns how
+    /// many are left, in front.
+    #[cold]
+    fn trim(&mut self, egress: u16, packets: &mut [Mbuf]) -> usize {
+        let padded = self.ports[usize::from(egress)].limits.padded_bytes;
+        let mut kept = 0;
+        for index in 0..packets.len() {
+            let mut mbuf = packets[index];
+            match self.ports[usize::from(egress)].sends(mbuf.length) {
+                Err(reason) => self.drop(&mbuf, reason),
+                Ok(()) => {
+                    pad(self.frames, &mut mbuf, padded);
+                    packets[kept] = mbuf;
+                    kept += 1;
+                }
+            }
+        }
+        kept
+    }
+
+    fn drop(&mut self, mbuf: &Mbuf, reason: DropReason) {
+        self.frames.give(mbuf.frame);
+        self.ports[usize::from(mbuf.port)].stats.drops[reason as usize] += 1;
+    }
+}
+
+/// Zeros behind a short packet: what stood there belongs to an earlier one (CVE-2003-0001,
+/// "Etherleak").
+fn pad(frames: &FrameCache, mbuf: &mut Mbuf, padded_bytes: usize) {
+    let (offset, length) = (usize::from(mbuf.offset), usize::from(mbuf.length));
+    let missing = padded_bytes.saturating_sub(length);
+    if missing == 0 || offset + padded_bytes > frames.region().frame_bytes() {
+        return;
+    }
+    // SAFETY: offset + length + missing lies within the frame, which is ours.
+    unsafe { frames.region().data(mbuf).add(length).write_bytes(0, missing) };
+    mbuf.length = padded_bytes as u16;
+}

@@ -1,0 +1,254 @@
+//! `Appliance`.
+
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::{ArrayBuffer, BigInt, Uint8Array};
+use napi_derive::napi;
+use wirelet_abi::{Error, ErrorCode};
+use wirelet_engine::appliance::{self, ApplianceConfig};
+use wirelet_engine::event::{Event, What};
+use wirelet_engine::idle::IdlePolicy;
+use wirelet_engine::ports::PortConfig;
+use wirelet_packet::RegionConfig;
+
+use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
+
+/// A port.
+#[napi(object)]
+pub struct PortSpec {
+    /// Its name.
+    pub name: String,
+    /// Device spec.
+    pub device: String,
+    /// Queues; 0 for one per lcore.
+    pub queues: u32,
+    /// Port that passed packets leave by, or -1.
+    pub forward: i32,
+    /// Port that punted packets leave by, or -1.
+    pub punt: i32,
+    /// Programs, indexes.
+    pub pipeline: Vec<u32>,
+}
+
+/// Everything an appliance is made of.
+#[napi(object)]
+pub struct ApplianceSpec {
+    /// Frames of the region.
+    pub frames: u32,
+    /// Bytes of a frame.
+    pub frame_bytes: u32,
+    /// Use hugepages where there are any.
+    pub hugepages: bool,
+    /// CPU of each lcore; -1 for one that is not pinned.
+    pub lcores: Vec<i32>,
+    /// Packets per burst at most.
+    pub burst: u32,
+    /// `poll` or `adaptive`.
+    pub idle: String,
+    /// Rebuild faulted programs at once and on the lcore.
+    pub offline: bool,
+    /// Ports.
+    pub ports: Vec<PortSpec>,
+    /// Programs.
+    pub programs: Vec<ProgramSpec>,
+}
+
+/// Something that happened.
+#[napi(object)]
+pub struct ApplianceEvent {
+    /// `fault`, `log`, `device` or `lcore`.
+    pub kind: String,
+    /// Nanoseconds of the monotonic clock.
+    pub time_ns: BigInt,
+    /// Where.
+    pub lcore: u32,
+    /// Program's or port's name.
+    pub name: String,
+    /// `WIRELET_E_...`, but for log lines.
+    pub code: Option<String>,
+    /// Description or log line.
+    pub message: String,
+    /// Generation of the pipeline.
+    pub generation: u32,
+    /// Of a fault: stack, innermost first.
+    pub frames: Vec<Frame>,
+    /// Of a fault: the packet being worked on.
+    pub packet: Option<Uint8Array>,
+}
+
+/// An appliance.
+#[napi]
+pub struct Appliance {
+    appliance: appliance::Appliance,
+    ports: Vec<String>,
+    closed: bool,
+}
+
+#[napi]
+impl Appliance {
+    /// Opens devices and loads programs; nothing runs yet.
+    #[napi(constructor)]
+    pub fn new(spec: ApplianceSpec) -> napi::Result<Appliance> {
+        guarded(|| {
+            let ports = spec.ports.iter().map(|port| port.name.clone()).collect();
+            let appliance = appliance::Appliance::new(config(spec)?)?;
+            Ok(Appliance { appliance, ports, closed: false })
+        })
+    }
+
+    /// Starts the lcores.
+    #[napi]
+    pub fn start(&mut self) -> napi::Result<()> {
+        guarded(|| self.appliance.start())
+    }
+
+    /// The counters page, shared with the lcores; it outlives the appliance.
+    #[napi]
+    pub fn stats_page<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        let page = Arc::clone(self.appliance.stats_page());
+        // SAFETY: the finalizer's `page` keeps the mapping until the buffer is collected. Lcores
+        // write it while JavaScript reads: words tear at worst between two u64s, which the sequence
+        // in each block tells.
+        unsafe { ArrayBuffer::from_external(env, page.base(), page.bytes(), page, |_, _| {}) }
+    }
+
+    /// Names of a port's extra statistics.
+    #[napi]
+    pub fn xstat_names(&self, port: u32) -> Vec<String> {
+        self.appliance.xstat_names(port as usize).iter().map(|name| (*name).into()).collect()
+    }
+
+    /// Every program's counters.
+    #[napi]
+    pub fn counters(&self) -> Vec<CounterValue> {
+        let value = |counter: appliance::Counter| CounterValue {
+            program: self.appliance.program_name(counter.program).into(),
+            name: counter.name,
+            value: BigInt::from(counter.value),
+        };
+        self.appliance.counters().into_iter().map(value).collect()
+    }
+
+    /// Takes the events since the last call.
+    #[napi]
+    pub fn events(&self) -> Vec<ApplianceEvent> {
+        self.appliance.events().into_iter().map(|event| self.event(event)).collect()
+    }
+
+    /// Events that nobody took in time.
+    #[napi]
+    pub fn events_lost(&self) -> f64 {
+        self.appliance.events_lost() as f64
+    }
+
+    /// Whether all inputs have ended and nothing is inside.
+    #[napi]
+    pub fn finished(&self) -> bool {
+        self.appliance.finished()
+    }
+
+    /// Asks the lcores to receive no more, to drain, and to end.
+    #[napi]
+    pub fn request_stop(&self, drain_ms: f64) {
+        self.appliance.request_stop((drain_ms.max(0.0) * 1e6) as u64);
+    }
+
+    /// Whether all lcores have ended.
+    #[napi]
+    pub fn stopped(&self) -> bool {
+        self.appliance.stopped()
+    }
+
+    /// Frames that somebody still has.
+    #[napi]
+    pub fn frames_used(&self) -> u32 {
+        self.appliance.frames_used() as u32
+    }
+
+    /// Stops, closes devices and frees everything.
+    #[napi]
+    pub fn close(&mut self) -> napi::Result<()> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        guarded(|| self.appliance.close())
+    }
+
+    fn event(&self, event: Event) -> ApplianceEvent {
+        let mut out = ApplianceEvent {
+            kind: String::new(),
+            time_ns: BigInt::from(event.time_ns),
+            lcore: event.lcore,
+            name: String::new(),
+            code: None,
+            message: String::new(),
+            generation: 1,
+            frames: Vec::new(),
+            packet: None,
+        };
+        let mut fail = |kind: &str, name: &str, error: Error| {
+            out.kind = kind.into();
+            out.name = name.into();
+            out.code = Some(error.code.code().into());
+            out.message = error.message;
+        };
+        match event.what {
+            What::Log(line) => {
+                let text = &line.text[..usize::from(line.bytes)];
+                out.kind = "log".into();
+                out.name = self.appliance.program_name(line.program.into()).into();
+                out.message = String::from_utf8_lossy(text).into_owned();
+            }
+            What::Fault(report) => {
+                let name = self.appliance.program_name(report.program.into());
+                fail("fault", name, report.fault.error.clone());
+                out.generation = report.generation;
+                out.frames = frames(&report.fault);
+                out.packet =
+                    Some(report.packet.into()).filter(|packet: &Uint8Array| !packet.is_empty());
+            }
+            What::Device { port, error } => {
+                fail("device", &self.ports[usize::from(port)], error);
+            }
+            What::Lcore(error) => fail("lcore", &format!("lcore{}", event.lcore), error),
+        }
+        out
+    }
+}
+
+fn config(spec: ApplianceSpec) -> Result<ApplianceConfig, Error> {
+    let idle = match spec.idle.as_str() {
+        "poll" => IdlePolicy::Poll,
+        "adaptive" => IdlePolicy::Adaptive,
+        other => {
+            let message = format!("idle: `{other}` is not poll or adaptive");
+            return Err(Error::new(ErrorCode::ConfigInvalid, message));
+        }
+    };
+    let programs = spec.programs.into_iter().map(ProgramSpec::into_config);
+    Ok(ApplianceConfig {
+        region: RegionConfig {
+            frames: spec.frames as usize,
+            frame_bytes: spec.frame_bytes as usize,
+            hugepages: spec.hugepages,
+        },
+        lcores: spec.lcores.into_iter().map(|cpu| usize::try_from(cpu).ok()).collect(),
+        burst: spec.burst as usize,
+        idle,
+        offline: spec.offline,
+        ports: spec.ports.into_iter().map(port).collect(),
+        programs: programs.collect::<Result<_, _>>()?,
+    })
+}
+
+fn port(spec: PortSpec) -> PortConfig {
+    PortConfig {
+        name: spec.name,
+        device: spec.device,
+        queues: spec.queues as usize,
+        forward: u16::try_from(spec.forward).ok(),
+        punt: u16::try_from(spec.punt).ok(),
+        pipeline: spec.pipeline.into_iter().map(|program| program as usize).collect(),
+    }
+}

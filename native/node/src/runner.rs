@@ -1,0 +1,118 @@
+//! `Runner`: a program on the calling thread.
+
+use napi::bindgen_prelude::{BigInt, Uint8Array};
+use napi_derive::napi;
+use wirelet_abi::{Error, ErrorCode};
+use wirelet_engine::runner;
+
+use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
+
+/// What went wrong in a run.
+#[napi(object)]
+pub struct RunFault {
+    /// `WIRELET_E_...`.
+    pub code: String,
+    /// Description.
+    pub message: String,
+    /// Stack, innermost first.
+    pub frames: Vec<Frame>,
+    /// Index of the packet being worked on, or -1.
+    pub packet: i32,
+}
+
+/// A burst after a run.
+#[napi(object)]
+pub struct RunResult {
+    /// Names of verdicts, or `undecided`.
+    pub verdicts: Vec<String>,
+    /// Ports of redirects.
+    pub egress: Vec<u32>,
+    /// Marks.
+    pub marks: Vec<u32>,
+    /// Bytes.
+    pub packets: Vec<Uint8Array>,
+    /// What went wrong.
+    pub fault: Option<RunFault>,
+}
+
+/// A program on the calling thread: tests, tools, Workers.
+#[napi]
+pub struct Runner {
+    runner: Option<runner::Runner>,
+    name: String,
+}
+
+#[napi]
+impl Runner {
+    /// Loads the program.
+    #[napi(constructor)]
+    pub fn new(program: ProgramSpec) -> napi::Result<Runner> {
+        guarded(|| {
+            let name = program.name.clone();
+            let runner = runner::Runner::new(program.into_config()?)?;
+            Ok(Runner { runner: Some(runner), name })
+        })
+    }
+
+    /// Runs one burst.
+    #[napi]
+    pub fn run(&mut self, packets: Vec<Uint8Array>, ports: Vec<u32>) -> napi::Result<RunResult> {
+        guarded(|| {
+            let port = |index: usize| ports.get(index).map_or(0, |&port| port as u16);
+            let packets: Vec<(&[u8], u16)> = packets
+                .iter()
+                .enumerate()
+                .map(|(index, bytes)| (bytes.as_ref(), port(index)))
+                .collect();
+            self.open()?.run(&packets).map(result)
+        })
+    }
+
+    /// The program's counters.
+    #[napi]
+    pub fn counters(&mut self) -> napi::Result<Vec<CounterValue>> {
+        guarded(|| {
+            let program = self.name.clone();
+            let value = |(name, value): (String, u64)| CounterValue {
+                program: program.clone(),
+                name,
+                value: BigInt::from(value),
+            };
+            Ok(self.open()?.counters().into_iter().map(value).collect())
+        })
+    }
+
+    /// Log lines since the last call.
+    #[napi]
+    pub fn logs(&mut self) -> napi::Result<Vec<String>> {
+        guarded(|| Ok(self.open()?.logs()))
+    }
+
+    /// Frees it.
+    #[napi]
+    pub fn close(&mut self) {
+        self.runner = None;
+    }
+
+    fn open(&mut self) -> Result<&mut runner::Runner, Error> {
+        self.runner.as_mut().ok_or_else(|| Error::new(ErrorCode::State, "the runner is closed"))
+    }
+}
+
+fn result(run: runner::Run) -> RunResult {
+    let verdict = |packet: &runner::Answered| {
+        packet.verdict.map_or("undecided", wirelet_abi::Verdict::name).to_string()
+    };
+    RunResult {
+        verdicts: run.packets.iter().map(verdict).collect(),
+        egress: run.packets.iter().map(|packet| packet.egress.into()).collect(),
+        marks: run.packets.iter().map(|packet| packet.mark).collect(),
+        fault: run.fault.map(|(fault, packet)| RunFault {
+            code: fault.error.code.code().into(),
+            message: fault.error.message.clone(),
+            frames: frames(&fault),
+            packet: packet.map_or(-1, |index| index as i32),
+        }),
+        packets: run.packets.into_iter().map(|packet| packet.bytes.into()).collect(),
+    }
+}
