@@ -85,7 +85,7 @@ impl Flows {
         let flow = &mut self.flows[index];
         let length = self.sizes.pick((random >> 32) as u32).max(flow.minimum);
         let template = &self.templates[index * self.pieces..][..self.pieces];
-        let stamp = Stamp { flow: flow.stamp, sequence: flow.sequence, due_ns }.to_bytes();
+        let (head, check) = Stamp { flow: flow.stamp, sequence: flow.sequence, due_ns }.to_words();
         flow.sequence = flow.sequence.wrapping_add(1);
         let end = usize::from(length) - STAMP_BYTES;
         let copied = self.pieces * PIECE;
@@ -103,7 +103,8 @@ impl Flows {
                 let headers = std::slice::from_raw_parts_mut(data, copied);
                 flow.shape.finish(headers, length.into());
             }
-            data.add(end).cast::<[u8; STAMP_BYTES]>().write_unaligned(stamp);
+            data.add(end).cast::<u128>().write_unaligned(head);
+            data.add(end + 16).cast::<u16>().write_unaligned(check);
         }
         length
     }

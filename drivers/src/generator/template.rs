@@ -94,8 +94,8 @@ pub(crate) struct FlowHeader<'a> {
 pub(crate) struct Shape {
     ipv6: bool,
     transport: Transport,
-    network_at: usize,
-    transport_at: usize,
+    network_at: u8,
+    transport_at: u8,
 }
 
 impl FlowHeader<'_> {
@@ -124,6 +124,8 @@ impl FlowHeader<'_> {
         }
         let transport_at = bytes.len();
         self.push_transport(&mut bytes);
+        // At most 14 + 4 and 40 more.
+        let (network_at, transport_at) = (network_at as u8, transport_at as u8);
         let shape = Shape { ipv6, transport, network_at, transport_at };
         (bytes, shape)
     }
@@ -217,8 +219,8 @@ impl Shape {
         if self.transport == Transport::None {
             return;
         }
-        let network_bytes = (length - self.network_at) as u16;
-        let at = self.network_at;
+        let at = usize::from(self.network_at);
+        let network_bytes = (length - at) as u16;
         if self.ipv6 {
             put(bytes, at + 4, network_bytes - 40);
         } else {
@@ -227,8 +229,8 @@ impl Shape {
             put(bytes, at + 10, !fold(sum));
         }
         let (_, _, checksum, lengths) = self.transport.facts();
-        let transport_bytes = (length - self.transport_at) as u16;
-        let at = self.transport_at;
+        let at = usize::from(self.transport_at);
+        let transport_bytes = (length - at) as u16;
         if self.transport == Transport::Udp {
             put(bytes, at + 4, transport_bytes);
         }
@@ -335,7 +337,9 @@ mod tests {
                     bytes.resize(length, 0);
                     shape.finish(&mut bytes, length);
                     let stamp = Stamp { flow: 77, sequence: length as u32, due_ns: 1 << 40 };
-                    bytes[length - STAMP_BYTES..].copy_from_slice(&stamp.to_bytes());
+                    let (head, check) = stamp.to_words();
+                    bytes[length - 18..length - 2].copy_from_slice(&head.to_ne_bytes());
+                    bytes[length - 2..].copy_from_slice(&check.to_ne_bytes());
                     if protocol != Protocol::Arp {
                         verify(&bytes, if vlan.is_some() { 18 } else { 14 }, protocol);
                     }
