@@ -44,10 +44,13 @@ export function parseDevice(text: string, path: string): DeviceSpec {
 
 /** The spec with the files that it names made absolute, relative to `directory`. */
 export function resolveDevice(text: string, directory: string, path: string): string {
-  const spec = parseDevice(text, path);
-  const files = spec.target.split(',').map((file) => (file === '' ? '' : resolve(directory, file)));
-  const target = spec.driver === 'pcap' ? files.join(',') : spec.target;
-  return `${spec.driver}:${target}${spec.query === '' ? '' : `?${spec.query}`}`;
+  const { driver, target, query } = parseDevice(text, path);
+  const suffix = query === '' ? '' : `?${query}`;
+  if (driver !== 'pcap') return `${driver}:${target}${suffix}`;
+  const comma = target.indexOf(',');
+  const files = comma < 0 ? [target] : [target.slice(0, comma), target.slice(comma + 1)];
+  const absolute = files.map((file) => (file === '' ? '' : resolve(directory, file)));
+  return `pcap:${absolute.join(',')}${suffix}`;
 }
 
 function isDriver(name: string): name is Driver {

@@ -9,7 +9,16 @@
  * console.log(await appliance.stop());
  * ```
  */
+
 export { DROP_REASONS, type DropReason, VERDICTS, type Verdict } from './abi.js';
+export {
+  Appliance,
+  type ApplianceEvents,
+  type ApplianceOptions,
+  createAppliance,
+  type LogLine,
+  type StopOptions,
+} from './appliance.js';
 export {
   type ConfigEnv,
   type ConfigExport,
@@ -26,6 +35,8 @@ export {
   type WireletConfig,
 } from './config/schema.js';
 export { type ErrorCode, WireletError } from './error.js';
+export { type Fault, type FaultFrame, faultText } from './fault.js';
+export { type LoadedProgram, loadProgram } from './program.js';
 export { type Conservation, conservation, type PortConservation } from './stats/conservation.js';
 export type { Percentiles } from './stats/histogram.js';
 export type { LcoreStats, PortStats, ProgramStats, Stats } from './stats/stats.js';

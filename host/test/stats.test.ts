@@ -34,7 +34,10 @@ const NAMES: StatsNames = {
 };
 
 function decode(page: FakePage) {
-  return decodeStats(new StatsPage(() => page.buffer).read(), NAMES, 5);
+  return decodeStats(new StatsPage(() => page.buffer).read(), NAMES, {
+    elapsedMs: 5,
+    framesUsed: 0,
+  });
 }
 
 describe('the counters page', () => {
@@ -94,7 +97,8 @@ describe('the counters page', () => {
     const stats = new StatsPage(() => page.buffer);
     page.lcore(0, LCORE_BLOCK_PACKETS, 100);
     page.writing(0, 2);
-    const packets = () => decodeStats(stats.read(), NAMES, 0).lcores[0]?.packets;
+    const packets = () =>
+      decodeStats(stats.read(), NAMES, { elapsedMs: 0, framesUsed: 0 }).lcores[0]?.packets;
     expect(packets()).toBe(100);
     page.writing(0, 3);
     page.lcore(0, LCORE_BLOCK_PACKETS, 200);
@@ -111,7 +115,9 @@ describe('the counters page', () => {
       page.lcore(0, LCORE_BLOCK_ROUNDS, rounds);
       page.lcore(0, LCORE_BLOCK_PACKETS, rounds * 10);
       for (const stats of [copying, sharing]) {
-        expect(decodeStats(stats.read(), NAMES, 0).lcores[0]?.packets).toBe(rounds * 10);
+        expect(
+          decodeStats(stats.read(), NAMES, { elapsedMs: 0, framesUsed: 0 }).lcores[0]?.packets,
+        ).toBe(rounds * 10);
       }
     }
     expect([copying.shared, sharing.shared]).toEqual([false, true]);

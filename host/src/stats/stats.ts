@@ -112,6 +112,8 @@ export interface Stats {
   faults: number;
   /** Frames of the region. */
   frames: number;
+  /** Frames that nobody has given back: packets inside; 0 after a stop. */
+  framesUsed: number;
   lcores: LcoreStats[];
   ports: Record<string, PortStats>;
   programs: Record<string, ProgramStats>;
@@ -125,12 +127,15 @@ export interface StatsNames {
   xstats: string[][];
 }
 
+/** What is measured beside the page. */
+export type Measured = Pick<Stats, 'elapsedMs' | 'framesUsed'>;
+
 /** Adds up what each lcore saw. */
-export function decodeStats(page: PageSnapshot, names: StatsNames, elapsedMs: number): Stats {
+export function decodeStats(page: PageSnapshot, names: StatsNames, measured: Measured): Stats {
   const group = (kind: 'ports' | 'programs', index: number): Block[] =>
     page.groups.flatMap((blocks) => blocks[kind].slice(index, index + 1));
   return {
-    elapsedMs,
+    ...measured,
     generation: page.generation,
     faults: page.faults,
     frames: page.frames,

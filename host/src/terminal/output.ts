@@ -69,10 +69,15 @@ export class Output {
     this.stderr.write(`${format(this.#errorColors)}\n`);
   }
 
+  /** An error that does not end the command. */
+  problem(error: WireletError): void {
+    this.stderr.write(`${errorText(error, this.#errorColors, this.options.verbose)}\n`);
+  }
+
   /** An error of the command: to stderr, and to stdout as an object with `--json`. */
   error(thrown: unknown): WireletError {
     const error = asWireletError(thrown);
-    this.stderr.write(`${errorText(error, this.#errorColors, this.options.verbose)}\n`);
+    this.problem(error);
     this.json('wirelet.error/1', error.toJSON());
     return error;
   }
