@@ -37,12 +37,17 @@ export class IpPayload {
     return null;
   }
 
-  /** The payload of the IPv4 header at `offset`: version 4, 20 bytes or more, all there. */
+  /**
+   * The payload of the IPv4 header at `offset`: version 4, 20 bytes or more, all in the packet, and
+   * a total length that is not shorter, or 0, as segmentation offload leaves it.
+   */
   static ofIpv4(packet: Packet, offset: u32): IpPayload | null {
     if (!packet.has(offset, IPV4_BYTES)) return null;
     const ip = changetype<Ipv4>(packet.address + <usize>offset);
     const header = ip.headerLength;
-    if (ip.version != 4 || header < IPV4_BYTES || !packet.has(offset, header)) return null;
+    const total = ip.totalLength;
+    if (ip.version != 4 || header < IPV4_BYTES || (total != 0 && header > total)) return null;
+    if (!packet.has(offset, header)) return null;
     const flags = (ip.isFragment ? FRAGMENT : 0) | (ip.isLaterFragment ? LATER_FRAGMENT : 0);
     return pack(offset + header, <u32>(<i32>ip.protocol), flags);
   }

@@ -14,10 +14,17 @@ export interface Record {
   timeUs: number;
 }
 
-/** The bytes of a pcap file with these packets, a millisecond apart from 2026-01-01 on. */
-export function writePcap(packets: readonly Uint8Array[]): Uint8Array {
+/**
+ * The bytes of a pcap file with these packets, a millisecond apart from 2026-01-01 on. What is no
+ * packet takes its time and leaves no record, as a packet that was dropped does.
+ */
+export function writePcap(packets: readonly (Uint8Array | string)[]): Uint8Array {
   const startUs = Date.UTC(2026, 0, 1) * 1000;
-  return writeRecords(packets.map((bytes, i) => ({ bytes, timeUs: startUs + i * 1000 })));
+  return writeRecords(
+    packets.flatMap((bytes, i) =>
+      typeof bytes === 'string' ? [] : [{ bytes, timeUs: startUs + i * 1000 }],
+    ),
+  );
 }
 
 /** The bytes of a pcap file with these packets and times. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import * as frames from '../../programs/testing/index.js';
 import {
   checksum,
@@ -16,6 +16,9 @@ import {
   vlan,
 } from '../../programs/testing/index.js';
 import { Guest, type Outcome } from './guest.js';
+
+// Compiling takes long on a machine that does other things.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** What the rewriting program does to a packet; `verdict` is drop when it refused. */
 async function act(action: string, amount: number, packet: Uint8Array): Promise<Outcome> {

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import * as frames from '../../programs/testing/index.js';
 import { concat, EXTENSION, ethernet, hex, ipv4, ipv6, raw, u8, udp } from '../../programs/testing/index.js';
 import { Guest } from './guest.js';
+
+// Compiling takes long on a machine that does other things.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let probe: Guest;
 

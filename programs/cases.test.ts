@@ -1,0 +1,47 @@
+// The cases of every program: their files hold what `test/cases.ts` states, and the program does it.
+
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { describe, expect, it, vi } from 'vitest';
+import { Guest } from '../runtime/test/guest.js';
+import { type Case, caseFiles } from './testing/index.js';
+
+// Compiling takes long on a machine that does other things.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const UPDATE = process.env.UPDATE_CASES === '1';
+
+const programs = readdirSync(HERE).filter((name) => existsSync(`${HERE}${name}/index.ts`) && name !== 'testing');
+
+for (const program of programs) {
+  const folder = `${HERE}${program}/test/`;
+  const { cases } = (await import(pathToFileURL(`${folder}cases.ts`).href)) as { cases: Case[] };
+
+  describe(program, () => {
+    it.each(cases)('$name: files', (test) => {
+      for (const [extension, bytes] of Object.entries(caseFiles(test))) {
+        const file = `${folder}${test.name}.${extension}`;
+        if (UPDATE) writeFileSync(file, bytes);
+        expect(new Uint8Array(readFileSync(file)), file).toEqual(bytes);
+      }
+    });
+
+    it.each(cases)('$name', async ({ settings, steps, counters }) => {
+      for (const burst of [1, 4, 256]) {
+        const guest = await Guest.load(`programs/${program}`, settings);
+        const outcomes = guest.run(steps.map((step) => step.in), burst);
+        const out = outcomes.map(({ verdict, bytes }) => (verdict === 'pass' ? bytes : verdict));
+        expect(out).toEqual(steps.map((step) => step.out));
+        expect(guest.counters).toEqual(counters);
+      }
+    });
+
+    it('has no file without a case', () => {
+      const files = readdirSync(folder).filter((name) => /\.(pcap|json)$/.test(name));
+      expect(files.sort()).toEqual(
+        cases.flatMap(({ name }) => [`${name}.in.pcap`, `${name}.json`, `${name}.out.pcap`]).sort(),
+      );
+    });
+  });
+}
