@@ -1,10 +1,11 @@
 /**
- * Capture files as the host itself writes and reads them: pcap, little-endian, microseconds,
- * Ethernet. Every other form is the native `pcap` device's business.
+ * Capture files as Wirelet itself writes them: pcap, little-endian, Ethernet. Every other form is
+ * the native `pcap` device's business.
  */
 import { WireletError } from './error.js';
 
 const MAGIC = 0xa1b2c3d4;
+const MAGIC_NANOSECONDS = 0xa1b23c4d;
 const LINK_ETHERNET = 1;
 const SNAP_BYTES = 262144;
 const HEADER_BYTES = 24;
@@ -35,8 +36,8 @@ export function encodeCapture(packets: readonly Uint8Array[], startSeconds: numb
 /** The first `most` packets of such a file. @throws WIRELET_E_PCAP_FORMAT for any other form */
 export function decodeCapture(file: Uint8Array, most = Number.POSITIVE_INFINITY): Uint8Array[] {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const known = file.length >= HEADER_BYTES && view.getUint32(0, true) === MAGIC;
-  if (!known) throw new WireletError('WIRELET_E_PCAP_FORMAT', 'not a file that Wirelet wrote');
+  const magic = file.length < HEADER_BYTES ? 0 : view.getUint32(0, true);
+  if (magic !== MAGIC && magic !== MAGIC_NANOSECONDS) throw new WireletError('WIRELET_E_PCAP_FORMAT', 'not a file that Wirelet wrote');
   const packets: Uint8Array[] = [];
   let at = HEADER_BYTES;
   while (at + RECORD_BYTES <= file.length && packets.length < most) {

@@ -9,17 +9,17 @@ import type { Call } from './command.js';
 const NS_PER_MS = 1e6;
 
 export async function run({ arguments: [source = ''], options, output }: Call): Promise<number> {
-  const started = performance.now();
   const program = await loadProgram(source);
-  const compileMs = performance.now() - started;
+  const { cached, durationMs: compileMs } = program;
   const file = resolve(options.text('out') ?? `build/${program.name}.wasm`);
   const sourceMap = program.sourceMap === null ? null : `${file}.map`;
   await write(file, program.wasm);
   if (sourceMap !== null && program.sourceMap !== null) await write(sourceMap, program.sourceMap);
   const bytes = program.wasm.length;
   const took = duration(compileMs * NS_PER_MS);
-  output.result(`${shownPath(file)}: ${grouped(bytes)} bytes, built in ${took}`);
-  output.json('wirelet.build/1', { name: program.name, file, sourceMap, bytes, compileMs });
+  const how = cached ? `unchanged, out of the cache in ${took}` : `built in ${took}`;
+  output.result(`${shownPath(file)}: ${grouped(bytes)} bytes, ${how}`);
+  output.json('wirelet.build/1', { name: program.name, file, sourceMap, bytes, cached, compileMs });
   return 0;
 }
 

@@ -137,7 +137,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       JSON_OPTION,
     ],
     examples: [{ command: 'wirelet build programs/dnsguard -o dnsguard.wasm', comment: '' }],
-    json: { schema: 'wirelet.build/1', fields: 'file, sourceMap, bytes, cached, compileMs' },
+    json: { schema: 'wirelet.build/1', fields: 'name, file, sourceMap, bytes, cached, compileMs' },
     load: () => import('./build.js'),
   },
   {
@@ -168,7 +168,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [{ command: 'wirelet inspect programs/macswap --wat', comment: '' }],
     json: {
       schema: 'wirelet.inspect/1',
-      fields: 'name, bytes, codeBytes, functions, memoryBytes, imports, onLoad, manifest, wat',
+      fields:
+        'name, bytes, sections, imports, exports, memory, data, functions, manifest, wit, codeBytes, ' +
+        'onLoad, compileMs; with --wat: name, wat',
     },
     load: () => import('./inspect.js'),
   },
@@ -179,7 +181,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       'Runs the program over packets that stay in memory, at several burst sizes, on a native ' +
         'thread. For programs with a twin in native Rust the two run in turns and the ratio is ' +
         'native / Wasm: 1.00 is as fast as native code.',
-      'Without --in the traffic is ours: UDP to port 53 and others, IPv4, 64 bytes.',
+      'Without --in the traffic is ours: 256 flows of UDP over IPv4, none to port 53, 64 bytes.',
     ],
     arguments: [PROGRAM],
     options: [
