@@ -37,7 +37,8 @@ export function encodeCapture(packets: readonly Uint8Array[], startSeconds: numb
 export function decodeCapture(file: Uint8Array, most = Number.POSITIVE_INFINITY): Uint8Array[] {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const magic = file.length < HEADER_BYTES ? 0 : view.getUint32(0, true);
-  if (magic !== MAGIC && magic !== MAGIC_NANOSECONDS) throw new WireletError('WIRELET_E_PCAP_FORMAT', 'not a file that Wirelet wrote');
+  if (magic !== MAGIC && magic !== MAGIC_NANOSECONDS)
+    throw new WireletError('WIRELET_E_PCAP_FORMAT', 'not a file that Wirelet wrote');
   const packets: Uint8Array[] = [];
   let at = HEADER_BYTES;
   while (at + RECORD_BYTES <= file.length && packets.length < most) {
