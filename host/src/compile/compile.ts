@@ -1,23 +1,219 @@
-import type { Entry } from './job.js';
-import { WireletError } from '../error.js';
-import { Compiler, compilerFailed, sharedCompiler } from './compiler.js';
-import { type Diagnostic, formatDiagnostics, readDiagnostics } from './diagnostics.js';
-import { loadProfile, runtimeFolder } from './profile.js';
-import { locateProgram } from './source.js';
+/**
+ * From a program's source to a checked module:
+ *
+ *   locate → profile → cached? → asc in its thread → diagnostics → allocations → checks
+ *          → world and manifest at the end of the module → cache
+ *
+ * ```ts
+ * const { name, wasm, sourceMap } = await compileProgram('programs/dnsguard');
+ * ```
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
+import { ABI_VERSION, type ErrorCode, MODULE_BYTES_MAX } from '../abi.js';
+import { WireletError } from '../error.js';
+import { findAllocations } from './allocation.js';
+import { Cache, type CachedProgram, digestOf, type Input } from './cache.js';
+import { checkModule } from './check.js';
+import { type Compiler, compilerFailed, sharedCompiler } from './compiler.js';
+import { embedWorld, warmComponentTools } from './component.js';
+import { type Diagnostic, displayPath, formatDiagnostics, readDiagnostics } from './diagnostics.js';
+import type { CompileJob, CompileReply } from './job.js';
+import {
+  type AuthorManifest,
+  type Manifest,
+  parseAuthorManifest,
+  readManifest,
+  writeManifest,
+} from './manifest.js';
+import { loadProfile, resolvedOptions, runtimeFolder, sdkFiles } from './profile.js';
+import { locateProgram, type ProgramSource } from './source.js';
+import { finishSourceMap, rootSourceMap, sourceMapDigest } from './source-map.js';
+import { readModule } from './wasm-module.js';
 
-export async function compileProgram(source: string, options: { cwd?: string, compiler?: Compiler } = {}) {
+export interface CompileOptions {
+  /** What paths are relative to, given and shown. */
+  cwd?: string;
+  /** False builds anew and keeps nothing. */
+  cache?: Cache | false;
+  compiler?: Compiler;
+}
+
+export interface CompiledProgram {
+  name: string;
+  wasm: Uint8Array;
+  sourceMap: string | null;
+  /** Null only for a .wasm file that was not built by Wirelet. */
+  manifest: Manifest | null;
+  /** Of asc; errors are thrown. */
+  warnings: Diagnostic[];
+  cached: boolean;
+  durationMs: number;
+}
+
+/** Goes up when what is done with asc's output changes: older results are not used then. */
+const BUILD = 1;
+
+const resolver = createRequire(import.meta.url);
+
+/** Compiles a folder with index.ts or a .ts file; reads a .wasm file and the map beside it. */
+export async function compileProgram(
+  source: string,
+  options: CompileOptions = {},
+): Promise<CompiledProgram> {
+  const begin = performance.now();
   const cwd = options.cwd ?? process.cwd();
   const program = locateProgram(source, cwd);
-  const runtime = runtimeFolder();
-  const profile = loadProfile(program.folder, runtime);
-  const reply = await (options.compiler ?? sharedCompiler()).compile({ file: program.file, folder: program.folder, runtime, options: profile.options });
-  const diagnostics = readDiagnostics(reply.diagnostics, reply.sources, path.basename(program.file), cwd);
-  if (!reply.wasm) {
-    if (diagnostics.some((d) => d.severity === 'error'))
-      throw new WireletError('WIRELET_E_PROGRAM_COMPILE', formatDiagnostics(diagnostics), { details: { diagnostics } });
-    throw compilerFailed(program.file, reply.failure ?? 'no reason', '');
-  }
-  return { name: program.name, wasm: reply.wasm, sourceMap: reply.sourceMap, reply };
+  const built = program.kind === 'module' ? readBuilt(program) : await build(program, cwd, options);
+  return { ...built, durationMs: performance.now() - begin };
 }
-export type { Diagnostic, Entry };
+
+type Built = Omit<CompiledProgram, 'durationMs'>;
+
+function readBuilt({ file, name }: ProgramSource): Built {
+  const { size } = statSync(file);
+  if (size > MODULE_BYTES_MAX) {
+    const message = `${file} has ${size} bytes, the limit is ${MODULE_BYTES_MAX}.`;
+    throw new WireletError('WIRELET_E_MODULE_LIMIT', message, { details: { file } });
+  }
+  const wasm = new Uint8Array(readFileSync(file));
+  const manifest = readManifest(readModule(wasm));
+  const map = `${file}.map`;
+  const sourceMap = existsSync(map) ? readFileSync(map, 'utf8') : null;
+  return { name: manifest?.name ?? name, wasm, sourceMap, manifest, warnings: [], cached: false };
+}
+
+/** What decides the result beside the files that asc reads. */
+interface Recipe {
+  job: Omit<CompileJob, 'id'>;
+  name: string;
+  author: AuthorManifest;
+  compiler: string;
+  /** All of it as text. */
+  text: string;
+}
+
+async function build(program: ProgramSource, cwd: string, options: CompileOptions): Promise<Built> {
+  const recipe = recipeOf(program);
+  const cache = options.cache === false ? null : (options.cache ?? new Cache());
+  const entry = digestOf(`${program.file}\n${recipe.job.runtime}\n${recipe.text}`);
+  const hit = cache?.find(entry);
+  if (hit) return finished(program, hit, true);
+  warmComponentTools();
+  const reply = await (options.compiler ?? sharedCompiler()).compile(recipe.job);
+  const fresh = await complete(program, recipe, reply, cwd);
+  cache?.store(entry, fresh.key, fresh.inputs, fresh.program);
+  return finished(program, fresh.program, false);
+}
+
+function recipeOf(program: ProgramSource): Recipe {
+  const runtime = runtimeFolder();
+  const { options } = loadProfile(program.folder, runtime);
+  const author = readAuthorManifest(program);
+  const name = author.name ?? program.name;
+  const compiler = `assemblyscript ${compilerVersion()}`;
+  const thread = ['worker.js', 'entry.js'].map((each) => new URL(`./${each}`, import.meta.url));
+  const code = [...thread, ...sdkFiles(options, runtime)].map((each) =>
+    digestOf(readFileSync(each)),
+  );
+  const text = JSON.stringify({ BUILD, ABI_VERSION, compiler, code, options, name, author });
+  const resolved = resolvedOptions(options, runtime);
+  const job = { file: program.file, folder: program.folder, runtime, options: resolved };
+  return { job, name, author, compiler, text };
+}
+
+/** `wirelet.json` beside an index.ts. */
+function readAuthorManifest({ file, folder }: ProgramSource): AuthorManifest {
+  const beside = path.join(folder, 'wirelet.json');
+  if (path.basename(file) !== 'index.ts' || !existsSync(beside)) return {};
+  return parseAuthorManifest(beside, readFileSync(beside, 'utf8'));
+}
+
+interface Fresh {
+  key: string;
+  inputs: Input[];
+  program: CachedProgram;
+}
+
+/** asc's answer, checked and completed. */
+async function complete(
+  program: ProgramSource,
+  recipe: Recipe,
+  reply: CompileReply,
+  cwd: string,
+): Promise<Fresh> {
+  const entryName = path.basename(program.file);
+  const diagnostics = readDiagnostics(reply.diagnostics, reply.sources, entryName, cwd);
+  rejectErrors(program, diagnostics, cwd);
+  const { wasm, sourceMap, plain, plainMap, entry } = reply;
+  if (!wasm || !sourceMap || !plain || !plainMap || !entry) {
+    throw compilerFailed(program.file, reply.failure ?? 'it said nothing', '');
+  }
+  const { sources } = reply;
+  rejectErrors(program, findAllocations({ plain, plainMap, sources, entry, cwd }), cwd);
+  checkModule(readModule(wasm));
+  const inputs = inputsOf(reply);
+  const key = digestOf(JSON.stringify([recipe.text, placed(inputs, recipe.job)]));
+  const manifest: Manifest = {
+    name: recipe.name,
+    version: recipe.author.version ?? '0.0.0',
+    abi: ABI_VERSION,
+    entry,
+    affinity: recipe.author.affinity ?? 'none',
+    sourceMap: sourceMapDigest(sourceMap),
+    compiler: recipe.compiler,
+    inputs: key,
+  };
+  const module = writeManifest(await embedWorld(wasm), manifest);
+  const cached = { wasm: module, sourceMap: finishSourceMap(sourceMap), warnings: diagnostics };
+  return { key, inputs, program: cached };
+}
+
+/** Throws when there are errors; the message shows the first of them with their frames. */
+function rejectErrors(program: ProgramSource, diagnostics: Diagnostic[], cwd: string): void {
+  const errors = diagnostics.filter((each) => each.severity === 'error');
+  if (errors.length === 0) return;
+  const own: ErrorCode[] = ['WIRELET_E_PROGRAM_ENTRY', 'WIRELET_E_PROGRAM_ALLOCATES'];
+  const code = own.find((each) => errors.some((error) => error.code === each));
+  const count = errors.length === 1 ? '1 error' : `${errors.length} errors`;
+  const head = `${displayPath(program.file, cwd)}: ${count}.`;
+  const message = `${head}\n\n${formatDiagnostics(errors)}`;
+  throw new WireletError(code ?? 'WIRELET_E_PROGRAM_COMPILE', message, {
+    details: { file: program.file, diagnostics },
+  });
+}
+
+function inputsOf(reply: CompileReply): Input[] {
+  return reply.files.map(({ path: file, text }) => ({
+    path: file,
+    digest: text === null ? null : digestOf(text),
+  }));
+}
+
+/** The files that were there, named so that another folder or machine names them the same. */
+function placed(inputs: Input[], { folder, runtime }: Omit<CompileJob, 'id'>): string[] {
+  const names = inputs.flatMap(({ path: file, digest }) => {
+    if (digest === null) return [];
+    const inRuntime = path.relative(runtime, file);
+    const name = inRuntime.startsWith('..') ? path.relative(folder, file) : `~lib/${inRuntime}`;
+    return [`${name} ${digest}`];
+  });
+  return [...new Set(names)].sort();
+}
+
+function finished(
+  program: ProgramSource,
+  { wasm, sourceMap, warnings }: CachedProgram,
+  cached: boolean,
+): Built {
+  const manifest = readManifest(readModule(wasm));
+  const rooted = rootSourceMap(sourceMap, program.folder);
+  return { name: manifest?.name ?? program.name, wasm, sourceMap: rooted, manifest, warnings, cached };
+}
+
+function compilerVersion(): string {
+  const text = readFileSync(resolver.resolve('assemblyscript/package.json'), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}

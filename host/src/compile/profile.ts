@@ -32,6 +32,7 @@ const FREE = new Set([
   'disableWarning',
   'uncheckedBehavior',
 ]);
+const SDK_PREFIX = '@wirelet/runtime/';
 const TARGET = 'release';
 const EXTENDS_DEPTH_MAX = 16;
 
@@ -66,6 +67,19 @@ export function loadProfile(folder: string, runtime = runtimeFolder()): Profile 
     }
   }
   return { options, files };
+}
+
+/** The options with the guest SDK's own files by their paths: asc would look near the program. */
+export function resolvedOptions(options: AscOptions, runtime: string): AscOptions {
+  return { ...options, transform: sdkFiles(options, runtime) };
+}
+
+/** The guest SDK's transforms, which run in the compiler. */
+export function sdkFiles({ transform }: AscOptions, runtime: string): string[] {
+  const named = Array.isArray(transform) ? transform : [];
+  return named.map((each) =>
+    each.startsWith(SDK_PREFIX) ? path.join(runtime, each.slice(SDK_PREFIX.length)) : each,
+  );
 }
 
 function shippedProfile(runtime: string): string {
@@ -111,7 +125,7 @@ function nearestConfig(folder: string, files: string[]): string | null {
 function extended(file: string, base: string): string {
   const folder = path.dirname(file);
   if (base.startsWith('.') || path.isAbsolute(base)) return path.resolve(folder, base);
-  if (base === '@wirelet/runtime/asconfig.json') return shippedProfile(runtimeFolder());
+  if (base === `${SDK_PREFIX}asconfig.json`) return shippedProfile(runtimeFolder());
   try {
     return createRequire(file).resolve(base);
   } catch (cause) {

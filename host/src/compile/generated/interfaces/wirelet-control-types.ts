@@ -1,0 +1,91 @@
+// DO NOT EDIT: written from host/wit by `node host/scripts/generate-types.js`.
+/** @module Interface wirelet:control/types@1.0.0 **/
+/**
+ * Which packets must meet on one lcore.
+ * # Variants
+ * 
+ * ## `"none"`
+ * 
+ * Any packet anywhere.
+ * ## `"flow"`
+ * 
+ * Packets of one direction of a flow.
+ * ## `"symmetric"`
+ * 
+ * Packets of both directions of a flow.
+ */
+export type Affinity = 'none' | 'flow' | 'symmetric';
+/**
+ * What a module says about itself: the custom section `wirelet.manifest`, as JSON.
+ */
+export interface Manifest {
+  name: string,
+  version: string,
+  /**
+   * Version of the guest ABI that it was built for.
+   */
+  abi: number,
+  /**
+   * `onPacket` or `onBurst`: what the author exports.
+   */
+  entry: string,
+  affinity: Affinity,
+  /**
+   * Names of its counters, where the build knows them.
+   */
+  counters: Array<string>,
+  /**
+   * SHA-256 of the source map.
+   */
+  sourceMap?: string,
+  /**
+   * The compiler and its version.
+   */
+  compiler: string,
+  /**
+   * SHA-256 of everything that the build read.
+   */
+  inputs: string,
+}
+/**
+ * A value on a program's settings page.
+ */
+export type SettingValue = SettingValueNumber | SettingValueBoolean | SettingValueText | SettingValueTexts | SettingValueNumbers;
+export interface SettingValueNumber {
+  tag: 'number',
+  val: number,
+}
+export interface SettingValueBoolean {
+  tag: 'boolean',
+  val: boolean,
+}
+export interface SettingValueText {
+  tag: 'text',
+  val: string,
+}
+export interface SettingValueTexts {
+  tag: 'texts',
+  val: Array<string>,
+}
+export interface SettingValueNumbers {
+  tag: 'numbers',
+  val: Float64Array,
+}
+export interface Setting {
+  name: string,
+  value: SettingValue,
+}
+export interface Counter {
+  name: string,
+  value: bigint,
+}
+/**
+ * A program's block of the counters page, summed over lcores.
+ */
+export interface Statistics {
+  bursts: bigint,
+  packets: bigint,
+  cycles: bigint,
+  faults: bigint,
+  counters: Array<Counter>,
+}
