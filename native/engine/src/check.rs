@@ -11,7 +11,6 @@ use wirelet_abi::{ABI_VERSION, Error, ErrorCode, guest, limits};
 
 /// Everything that programs may use; all other features are off.
 pub const ALLOWED_FEATURES: WasmFeatures = WasmFeatures::FLOATS
-    .union(WasmFeatures::GC_TYPES)
     .union(WasmFeatures::MUTABLE_GLOBAL)
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
