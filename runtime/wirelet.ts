@@ -8,5 +8,13 @@ export declare function log(address: u32, bytes: u32): void;
 /** The address of the u64 that is the counter of this name, on this lcore. While loading only. */
 export declare function counter(name: u32, bytes: u32): u32;
 
-/** Ends the call with a fault. asc calls it for `throw`, failed `assert`s and array bounds. */
-export declare function abort(message: usize, file: usize, line: u32, column: u32): void;
+/**
+ * Ends the call with a fault; never returns. asc calls it for `throw`, failed `assert`s and array
+ * bounds, and authors may: `abort('no gateway')`. What is left out is 0.
+ */
+export declare function abort(
+  message?: string | null,
+  file?: string | null,
+  line?: u32,
+  column?: u32,
+): void;
