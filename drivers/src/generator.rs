@@ -138,3 +138,139 @@ impl Device for GeneratorDevice {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::stamp::Found;
+    use crate::stamp::Stamp;
+    use crate::testing::{Rig, xstat};
+
+    fn stamp(bytes: &[u8]) -> Stamp {
+        let (head, check) = bytes[bytes.len() - 18..].split_at(16);
+        let head = u128::from_ne_bytes(head.try_into().expect("16 bytes"));
+        match Stamp::find(head, u16::from_ne_bytes([check[0], check[1]])) {
+            Found::Stamp(stamp) => stamp,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// All but the due time and the check that follows from it.
+    fn timeless(packets: Vec<(u64, Vec<u8>)>) -> Vec<Vec<u8>> {
+        let cut = |(_, mut bytes): (u64, Vec<u8>)| {
+            bytes.truncate(bytes.len() - 8);
+            bytes
+        };
+        packets.into_iter().map(cut).collect()
+    }
+
+    #[test]
+    fn packets_follow_from_seed_and_number() {
+        let mut rig = Rig::new(64);
+        let spec = "gen:?rate=max&count=500&sizes=imix&flows=40&protocols=udp,tcp,dns6,arp";
+        let mut packets = |spec: &str| {
+            let mut device = rig.open(spec, 1);
+            let packets = rig.receive(&mut *device);
+            assert!(device.finished());
+            rig.close([device]);
+            timeless(packets)
+        };
+        let first = packets(spec);
+        assert_eq!(first.len(), 500);
+        assert_eq!(first, packets(spec));
+        assert_ne!(first, packets(&format!("{spec}&seed=2")));
+    }
+
+    #[test]
+    fn queues_have_flows_of_their_own_and_share_the_count() {
+        let mut rig = Rig::new(64);
+        let mut queues = rig.try_open("gen:?rate=max&count=101&flows=7", 4, 3).expect("queues");
+        let mut owners: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut count = 0;
+        for (index, queue) in queues.iter_mut().enumerate() {
+            for (_, bytes) in rig.receive(&mut **queue) {
+                let flow = stamp(&bytes).flow;
+                assert_eq!(flow >> 16, 4);
+                assert_eq!(*owners.entry(flow).or_insert(index), index, "flow {flow:x}");
+                count += 1;
+            }
+        }
+        assert_eq!((count, owners.len()), (101, 7));
+        let few = rig.try_open("gen:?flows=2", 4, 3).expect("two queues");
+        assert_eq!(few.len(), 2);
+        rig.close(queues.into_iter().chain(few));
+    }
+
+    #[test]
+    fn sizes_are_those_asked_for_or_the_protocols_least() {
+        let mut rig = Rig::new(64);
+        let mut lengths = |spec: &str| -> Vec<usize> {
+            let mut device = rig.open(spec, 0);
+            let packets = rig.receive(&mut *device);
+            rig.close([device]);
+            packets.iter().map(|(_, bytes)| bytes.len()).collect()
+        };
+        assert!(lengths("gen:?rate=max&count=50&size=100").iter().all(|&length| length == 100));
+        let tcp6 = lengths("gen:?rate=max&count=50&size=60&protocols=tcp6&vlan=5");
+        assert!(tcp6.iter().all(|&length| length == 14 + 4 + 40 + 20 + 18));
+        let range = lengths("gen:?rate=max&count=9000&sizes=60-69");
+        for size in 60..70 {
+            let count = range.iter().filter(|&&length| length == size).count();
+            assert!((700..1100).contains(&count), "{count} of {size} bytes");
+        }
+        let imix = lengths("gen:?rate=max&count=1200&sizes=imix");
+        assert!([60, 590, 1514].iter().all(|size| imix.contains(size)));
+        assert_eq!(lengths("gen:?rate=max&count=3&size=2112"), [2112; 3]);
+    }
+
+    #[test]
+    fn a_stall_shows_as_missed_and_nothing_else_is_lost() {
+        let mut rig = Rig::new(4096);
+        let mut device = rig.open("gen:?rate=1M&count=20000&ring=256&flows=3", 1);
+        let mut packets = rig.receive(&mut *device);
+        std::thread::sleep(Duration::from_millis(5));
+        while !device.finished() {
+            packets.extend(rig.receive(&mut *device));
+        }
+        let missed = xstat(&*device, "missed");
+        assert!(missed >= 4000, "{missed} missed in a stall of 5 ms at 1 Mpps");
+        assert_eq!((xstat(&*device, "generated"), packets.len() as u64 + missed), (20000, 20000));
+        for (timestamp_ns, bytes) in &packets {
+            assert!(rig.send(&mut *device, *timestamp_ns, bytes));
+        }
+        assert_eq!((xstat(&*device, "lost"), xstat(&*device, "reordered")), (0, 0));
+        rig.close([device]);
+    }
+
+    #[test]
+    fn the_rate_is_kept() {
+        let mut rig = Rig::new(4096);
+        let mut device = rig.open("gen:?rate=200k&ring=65536", 1);
+        // The clock is read on both sides of each look: a busy machine may stop us in between.
+        let before = clock::now_ns();
+        let first = rig.receive(&mut *device).len();
+        let started = clock::now_ns();
+        std::thread::sleep(Duration::from_millis(50));
+        let ended = clock::now_ns();
+        let count = (first + rig.receive(&mut *device).len()) as u64;
+        let (least, most) = ((ended - started) / 5000, (clock::now_ns() - before) / 5000 + 1);
+        assert!((least..=most).contains(&count), "{count}, not {least} to {most}");
+        assert!(matches!(device.idle(), Idle::Until(_)));
+        rig.close([device]);
+    }
+
+    #[test]
+    fn without_frames_packets_wait_in_the_ring() {
+        let mut rig = Rig::new(64);
+        let mut device = rig.open("gen:?rate=max&count=100", 1);
+        let held = rig.burst(&mut *device, 256);
+        assert_eq!(held.len(), 64);
+        rig.frames.give_burst(&held);
+        assert_eq!(rig.receive(&mut *device).len(), 36);
+        assert_eq!(xstat(&*device, "missed"), 0);
+        rig.close([device]);
+    }
+}

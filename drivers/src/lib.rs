@@ -15,6 +15,8 @@ mod ring;
 mod sink;
 mod spec;
 mod stamp;
+#[cfg(test)]
+mod testing;
 
 pub use capture::{CaptureReader, CaptureWriter, Format, Precision, Record};
 pub use device::{Device, DeviceStats, Idle, OpenContext, TxLimits};

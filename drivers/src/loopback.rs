@@ -63,3 +63,33 @@ impl Device for LoopDevice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Rig;
+
+    #[test]
+    fn what_is_sent_comes_back_in_order() {
+        let mut rig = Rig::new(64);
+        let mut device = rig.open("loop:", 5);
+        for number in 0..10 {
+            assert!(rig.send(&mut *device, u64::from(number), &[number; 20]));
+        }
+        assert_eq!(device.in_flight(), 10);
+        let burst = rig.burst(&mut *device, 3);
+        assert!(burst.iter().all(|mbuf| mbuf.port == 5));
+        rig.frames.give_burst(&burst);
+        let rest = rig.receive(&mut *device);
+        assert!(rest.into_iter().eq((3..10).map(|number| (u64::from(number), vec![number; 20]))));
+        rig.close([device]);
+    }
+
+    #[test]
+    fn a_full_loop_takes_no_more_and_gives_everything_back() {
+        let mut rig = Rig::new(64);
+        let mut device = rig.open("loop:?size=4", 0);
+        let taken = (0..9).filter(|_| rig.send(&mut *device, 0, &[1; 20])).count();
+        assert_eq!((taken, rig.region.used()), (4, 4));
+        rig.close([device]);
+    }
+}

@@ -120,3 +120,46 @@ impl Device for NullDevice {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Rig;
+
+    #[test]
+    fn it_receives_nothing_unless_asked() {
+        let mut rig = Rig::new(64);
+        let mut device = rig.open("null:", 1);
+        assert!(device.finished() && rig.receive(&mut *device).is_empty());
+        assert!(rig.send(&mut *device, 0, &[0; 60]));
+        rig.close([device]);
+    }
+
+    #[test]
+    fn queues_share_the_packets_and_frames_keep_their_bytes() {
+        let mut rig = Rig::new(64);
+        let mut queues = rig.try_open("null:?rx=64&packets=101", 3, 2).expect("two queues");
+        let counts: Vec<usize> = queues
+            .iter_mut()
+            .map(|queue| {
+                let packets = rig.receive(&mut **queue);
+                assert!(packets.iter().all(|(_, bytes)| bytes == &super::plain_udp(64)));
+                assert!(queue.finished());
+                packets.len()
+            })
+            .collect();
+        assert_eq!(counts, [51, 50]);
+        rig.close(queues);
+    }
+
+    #[test]
+    fn without_frames_it_receives_what_there_are() {
+        let mut rig = Rig::new(64);
+        let mut device = rig.open("null:?rx=60", 3);
+        let burst = rig.burst(&mut *device, 100);
+        assert_eq!(burst.len(), 64);
+        assert!(burst.iter().all(|mbuf| mbuf.port == 3 && mbuf.length == 60));
+        assert!(rig.burst(&mut *device, 1).is_empty() && !device.finished());
+        rig.frames.give_burst(&burst);
+        rig.close([device]);
+    }
+}

@@ -313,3 +313,266 @@ impl Pace {
         start_ns.saturating_add(mbuf.timestamp_ns.saturating_sub(first_ns))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::{Duration, Instant};
+
+    use wirelet_abi::ErrorCode;
+
+    use super::*;
+    use crate::testing::{Folder, Rig, drops, stats, xstat};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn write(path: &Path, packets: &[(u64, Vec<u8>)]) {
+        let (format, precision) = (Format::of_path(path), Precision::Nanoseconds);
+        let mut writer = CaptureWriter::create(path, format, precision).expect("a file");
+        packets.iter().for_each(|(timestamp_ns, bytes)| writer.write(*timestamp_ns, bytes));
+        writer.close().expect("written");
+    }
+
+    fn packets(count: u64) -> Vec<(u64, Vec<u8>)> {
+        (0..count).map(|number| (SECOND + number, vec![number as u8; 60])).collect()
+    }
+
+    fn error_of(rig: &mut Rig, spec: &str) -> Error {
+        rig.try_open(spec, 0, 1).err().unwrap_or_else(|| panic!("{spec} opened"))
+    }
+
+    #[test]
+    fn packets_go_out_as_they_came_in() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        for (input, output) in [("a.pcap", "b.pcapng"), ("c.pcapng.gz", "d.pcap.gz")] {
+            write(&folder.path(input), &packets(500));
+            let spec = format!("pcap:{},{}", folder.text(input), folder.text(output));
+            let mut device = rig.open(&spec, 9);
+            loop {
+                let burst = rig.burst(&mut *device, 32);
+                assert!(burst.iter().all(|mbuf| mbuf.port == 9));
+                if burst.is_empty() {
+                    break;
+                }
+                assert_eq!(device.tx_burst(&mut rig.frames, &burst), burst.len());
+            }
+            assert!(device.finished());
+            rig.close([device]);
+            let mut device = rig.open(&format!("pcap:{}", folder.text(output)), 1);
+            assert_eq!(rig.receive(&mut *device), packets(500));
+            rig.close([device]);
+        }
+    }
+
+    #[test]
+    fn a_packet_that_finds_no_frame_is_not_lost() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        write(&folder.path("a.pcap"), &packets(200));
+        let mut device = rig.open(&format!("pcap:{}", folder.text("a.pcap")), 1);
+        let held = rig.burst(&mut *device, 256);
+        assert_eq!(
+            (held.len(), rig.burst(&mut *device, 9).len(), device.finished()),
+            (64, 0, false)
+        );
+        rig.frames.give_burst(&held);
+        assert_eq!(rig.receive(&mut *device), packets(200)[64..]);
+        assert_eq!(stats(&*device).rx_drops, [0; 32]);
+        rig.close([device]);
+    }
+
+    #[test]
+    fn what_no_frame_can_hold_is_counted() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        let lengths = [13, 14, 2112, 2113, 9000, 0];
+        let packets: Vec<_> = lengths.iter().map(|&length| (SECOND, vec![1; length])).collect();
+        write(&folder.path("a.pcap"), &packets);
+        let mut device = rig.open(&format!("pcap:{}", folder.text("a.pcap")), 1);
+        assert_eq!(rig.receive(&mut *device), packets[1..3]);
+        assert_eq!(drops(&*device, DropReason::TooShort), 2);
+        assert_eq!(drops(&*device, DropReason::TooLong), 2);
+        assert_eq!(stats(&*device).rx_drop_bytes, 13 + 2113 + 9000);
+        rig.close([device]);
+    }
+
+    #[test]
+    fn loop_reads_the_file_again() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        for name in ["a.pcap", "b.pcapng", "c.pcap.gz"] {
+            write(&folder.path(name), &packets(50));
+            let mut device = rig.open(&format!("pcap:{}?loop=3", folder.text(name)), 1);
+            // A file that vanishes between passes is still open.
+            std::fs::remove_file(folder.path(name)).expect("removed");
+            assert_eq!(rig.receive(&mut *device), [packets(50), packets(50), packets(50)].concat());
+            assert_eq!((xstat(&*device, "passes"), device.finished()), (3, true));
+            rig.close([device]);
+        }
+        write(&folder.path("none.pcap"), &[]);
+        let mut device = rig.open(&format!("pcap:{}?loop=0", folder.text("none.pcap")), 1);
+        assert!(rig.receive(&mut *device).is_empty() && device.finished(), "endless nothing ends");
+        rig.close([device]);
+    }
+
+    #[test]
+    fn pace_keeps_the_distances_of_the_file() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        let times = [5 * SECOND, 5 * SECOND + 30_000_000, 4 * SECOND, 5 * SECOND + 60_000_000];
+        let packets: Vec<_> = times.iter().map(|&time| (time, vec![3; 60])).collect();
+        write(&folder.path("a.pcap"), &packets);
+        let mut device = rig.open(&format!("pcap:{}?pace", folder.text("a.pcap")), 1);
+        let started = Instant::now();
+        assert_eq!(rig.receive(&mut *device), packets[..1]);
+        assert!(matches!(device.idle(), Idle::Until(_)));
+        assert_eq!(device.in_flight(), 1);
+        let mut rest = Vec::new();
+        while !device.finished() {
+            rest.extend(rig.receive(&mut *device));
+        }
+        assert_eq!(rest, packets[1..]);
+        assert!(started.elapsed() >= Duration::from_millis(60));
+        rig.close([device]);
+
+        let mut device = rig.open(&format!("pcap:{}?pace", folder.text("a.pcap")), 1);
+        assert_eq!(rig.receive(&mut *device).len(), 1);
+        rig.close([device]);
+    }
+
+    #[test]
+    fn files_that_are_no_captures_are_coded_errors() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        let good = {
+            write(&folder.path("good.pcap"), &packets(1));
+            std::fs::read(folder.path("good.pcap")).expect("read")
+        };
+        let cases: [(&str, &[u8]); 5] = [
+            ("empty", b""),
+            ("short", &good[..23]),
+            ("text", b"this is no capture file, but some words"),
+            ("gzip", &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2]),
+            ("section", &[0x0A, 0x0D, 0x0D, 0x0A, 28, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0]),
+        ];
+        for (name, bytes) in cases {
+            std::fs::write(folder.path(name), bytes).expect("written");
+            let error = error_of(&mut rig, &format!("pcap:{}", folder.text(name)));
+            assert_eq!(error.code, ErrorCode::PcapFormat, "{error}");
+            assert!(error.message.contains(name), "{error}");
+        }
+        for name in ["missing.pcap", "."] {
+            let error = error_of(&mut rig, &format!("pcap:{}", folder.text(name)));
+            assert_eq!(error.code, ErrorCode::DeviceOpen, "{error}");
+        }
+        let error = error_of(&mut rig, &format!("pcap:,{}", folder.text("no/folder/b.pcap")));
+        assert_eq!(error.code, ErrorCode::OutputFailed, "{error}");
+        let same = format!("pcap:{0},{0}", folder.text("good.pcap"));
+        assert_eq!(error_of(&mut rig, &same).code, ErrorCode::DeviceSpec);
+        assert_eq!(std::fs::read(folder.path("good.pcap")).expect("still there"), good);
+        for spec in ["pcap:", "pcap:a,b,c", "pcap:a?speed=1", "pcap:,b?format=x"] {
+            assert_eq!(error_of(&mut rig, spec).code, ErrorCode::DeviceSpec, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_header_without_packets_is_a_capture() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        for name in ["a.pcap", "b.pcapng", "c.pcap.gz"] {
+            write(&folder.path(name), &[]);
+            let mut device = rig.open(&format!("pcap:{}", folder.text(name)), 1);
+            assert!(rig.receive(&mut *device).is_empty() && device.finished());
+            rig.close([device]);
+        }
+    }
+
+    #[test]
+    fn a_file_may_grow_shrink_or_vanish_while_it_is_read() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        // More than the reader's buffer, so that what happens later is seen.
+        let many: Vec<_> = (0..2000).map(|number| (number, vec![number as u8; 1500])).collect();
+        let path = folder.path("a.pcap");
+        let spec = format!("pcap:{}", path.display());
+
+        write(&path, &many);
+        let mut device = rig.open(&spec, 1);
+        let first = rig.burst(&mut *device, 1);
+        rig.frames.give_burst(&first);
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("opens");
+        let tail = std::fs::read(&path).expect("read")[24..].to_vec();
+        file.write_all(&tail).expect("it grows");
+        assert_eq!(rig.receive(&mut *device).len(), 1999 + 2000);
+        rig.close([device]);
+
+        write(&path, &many);
+        let mut device = rig.open(&spec, 1);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).expect("opens");
+        file.set_len(1_000_000).expect("it shrinks");
+        std::fs::remove_file(&path).expect("it vanishes");
+        let count = rig.receive(&mut *device).len() as u64;
+        assert_eq!(count, (1_000_000 - 24) / 1516);
+        assert_eq!(drops(&*device, DropReason::Truncated), 1);
+        assert!(device.finished() && device.take_error().is_none());
+        rig.close([device]);
+    }
+
+    #[test]
+    fn a_full_disk_counts_every_packet_and_reports_once() {
+        let mut rig = Rig::new(64);
+        let mut device = rig.open("pcap:,/dev/full", 1);
+        for round in 0..3 {
+            (0..100).for_each(|_| assert!(rig.send(&mut *device, 0, &[1; 60])));
+            device.flush();
+            assert_eq!(stats(&*device).tx_errors, (round + 1) * 100);
+            match device.take_error() {
+                Some(error) => assert!(round == 0 && error.code == ErrorCode::OutputFailed),
+                None => assert!(round > 0),
+            }
+        }
+        rig.close([device]);
+    }
+
+    #[test]
+    fn after_a_full_disk_the_file_still_is_a_capture_of_what_was_not_lost() {
+        let folder = Folder::new();
+        let mount = folder.path("small");
+        std::fs::create_dir(&mount).expect("a folder");
+        let run = |command: &mut std::process::Command| {
+            command.output().is_ok_and(|output| output.status.success())
+        };
+        let options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
+        if !run(std::process::Command::new("mount").args(options).arg(&mount)) {
+            eprintln!("skipped: mounting a tmpfs needs root");
+            return;
+        }
+        let checked = std::panic::catch_unwind(|| fill_disk(&mount));
+        assert!(run(std::process::Command::new("umount").arg(&mount)));
+        checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+
+    fn fill_disk(mount: &Path) {
+        for name in ["a.pcap", "a.pcapng", "a.pcap.gz"] {
+            let mut rig = Rig::new(64);
+            let path = mount.join(name);
+            let mut device = rig.open(&format!("pcap:,{}", path.display()), 1);
+            let mut random = 1u64;
+            for number in 0..4000u64 {
+                // Bytes that gzip can't make smaller.
+                let bytes = std::iter::repeat_with(|| {
+                    random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
+                    (random >> 33) as u8
+                });
+                let bytes: Vec<u8> = bytes.take(1000).collect();
+                assert!(rig.send(&mut *device, number, &bytes));
+            }
+            device.flush();
+            let lost = stats(&*device).tx_errors;
+            let error = device.take_error().expect("a full disk");
+            assert!(error.message.contains(name), "{error}");
+            assert!(error.message.contains("No space left"), "{error}");
+            rig.close([device]);
+            let mut device = rig.open(&format!("pcap:{}", path.display()), 1);
+            let kept = rig.receive(&mut *device).len() as u64;
+            assert!(lost > 0 && kept > 0, "{lost} lost, {kept} kept");
+            assert_eq!(kept + lost, 4000, "{name}");
+            assert_eq!(stats(&*device).rx_drops, [0; 32]);
+            rig.close([device]);
+            std::fs::remove_file(&path).expect("removed");
+        }
+    }
+}

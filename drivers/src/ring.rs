@@ -217,3 +217,109 @@ fn drain(ring: &mut Consumer<Mbuf>, frames: &mut FrameCache) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::testing::{Rig, stats};
+
+    #[test]
+    fn two_ports_are_joined_and_a_third_is_refused() {
+        let mut rig = Rig::new(64);
+        let mut left = rig.open("ring:a", 1);
+        let error = rig.rings.finish().expect_err("one port is no ring");
+        assert!(error.message.contains("`ring:a`: only one port"), "{error}");
+        let mut right = rig.open("ring:a", 2);
+        assert_eq!(rig.rings.finish(), Ok(()));
+        let error = rig.try_open("ring:a", 3, 1).err().expect("a third port");
+        assert!(error.message.contains("a third port"), "{error}");
+
+        assert!(rig.send(&mut *left, 5, &[1; 20]) && rig.send(&mut *right, 6, &[2; 20]));
+        assert_eq!((left.in_flight(), right.in_flight()), (1, 1));
+        let burst = rig.burst(&mut *right, 9);
+        assert_eq!((burst[0].port, burst.len()), (2, 1));
+        rig.frames.give_burst(&burst);
+        assert_eq!(rig.receive(&mut *left), [(6, vec![2; 20])]);
+        rig.close([left, right]);
+    }
+
+    #[test]
+    fn a_region_of_another_tenant_is_refused() {
+        let (mut one, mut other) = (Rig::new(64), Rig::new(64));
+        let left = one.open("ring:a", 1);
+        std::mem::swap(&mut one.rings, &mut other.rings);
+        let error = other.try_open("ring:a", 2, 1).err().expect("two tenants");
+        assert!(error.message.contains("two tenants"), "{error}");
+        one.close([left]);
+    }
+
+    #[test]
+    fn pushing_wakes_the_peers_lcore() {
+        let mut rig = Rig::new(64);
+        let (mut left, mut right) = (rig.open("ring:a", 1), rig.open("ring:a", 2));
+        let waker = Arc::new(Waker::new().expect("an eventfd"));
+        right.set_waker(Arc::clone(&waker));
+        waker.announce();
+        assert!(rig.send(&mut *left, 0, &[0; 60]));
+        let mut poll = libc_free_poll(&waker);
+        assert!(poll());
+        rig.close([left, right]);
+    }
+
+    /// Whether the waker's descriptor is readable, without a dependency for poll(2).
+    fn libc_free_poll(waker: &Waker) -> impl FnMut() -> bool {
+        use std::os::fd::BorrowedFd;
+        // SAFETY: the waker outlives the borrow: it is the test's.
+        let fd = unsafe { BorrowedFd::borrow_raw(waker.fd()) };
+        let mut file = std::fs::File::from(fd.try_clone_to_owned().expect("a descriptor"));
+        move || std::io::Read::read(&mut file, &mut [0; 8]).is_ok()
+    }
+
+    #[test]
+    fn a_closed_peer_costs_packets_but_no_frame() {
+        let mut rig = Rig::new(64);
+        let (mut left, mut right) = (rig.open("ring:a?size=4", 1), rig.open("ring:a", 2));
+        let taken = (0..9).filter(|_| rig.send(&mut *left, 0, &[1; 20])).count();
+        assert_eq!(taken, 4);
+        right.close(&mut rig.frames).expect("closes");
+        assert!(rig.send(&mut *left, 0, &[1; 20]), "nobody reads: taken and counted");
+        assert_eq!(stats(&*left).tx_errors, 1);
+        assert!(left.finished() && !stats(&*left).link_up);
+        rig.close([left]);
+    }
+
+    #[test]
+    fn packets_cross_lcores_and_frames_pushed_while_the_peer_closes_come_home() {
+        for _ in 0..20 {
+            let mut rig = Rig::new(2048);
+            let (mut left, mut right) = (rig.open("ring:a?size=64", 1), rig.open("ring:a", 2));
+            let (mut far_frames, received) = (rig.region.cache(), AtomicUsize::new(0));
+            let mut sent = 0;
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut burst = [Mbuf::default(); 16];
+                    while received.load(Ordering::Relaxed) < 1000 {
+                        let count = right.rx_burst(&mut far_frames, &mut burst);
+                        far_frames.give_burst(&burst[..count]);
+                        received.fetch_add(count, Ordering::Relaxed);
+                        if count == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                    right.close(&mut far_frames).expect("closes");
+                });
+                while stats(&*left).tx_errors < 10 {
+                    match rig.send(&mut *left, 0, &[1; 20]) {
+                        true => sent += 1,
+                        false => std::thread::yield_now(),
+                    }
+                }
+            });
+            assert!(sent >= 1010);
+            drop(right);
+            rig.close([left]);
+        }
+    }
+}

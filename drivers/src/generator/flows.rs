@@ -154,3 +154,36 @@ impl Prefix<u128> {
         self.base | (random & self.host_mask)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_flows_are_the_same_and_hosts_stay_within_their_prefix() {
+        let spec: Spec = "gen:?flows=3000&protocols=udp,tcp&src=10.0.0.0/30&dst=10.1.0.1"
+            .parse()
+            .expect("a spec");
+        let region = wirelet_packet::Region::new(Default::default()).expect("a region");
+        let context = crate::OpenContext { region, port: 0, queues: 1 };
+        let plan = Plan::parse(&spec, &context).unwrap_or_else(|error| panic!("{error}"));
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..plan.flows {
+            let header = header(&plan, number);
+            assert_eq!(header.source.octets()[..3], [10, 0, 0]);
+            assert!(header.source.octets()[3] < 4);
+            assert_eq!(header.destination.octets(), [10, 1, 0, 1]);
+            assert!(seen.insert(header.build().0), "flow {number}");
+        }
+    }
+
+    #[test]
+    fn a_headers_length_that_no_frame_can_hold_is_refused() {
+        let spec: Spec = "gen:?protocols=dns".parse().expect("a spec");
+        let region = wirelet_packet::Region::new(Default::default()).expect("a region");
+        let context = crate::OpenContext { region, port: 0, queues: 1 };
+        let plan = Plan::parse(&spec, &context).unwrap_or_else(|error| panic!("{error}"));
+        assert!(Flows::new(&spec, &plan, 80, (0, 0, 1)).is_err());
+        assert!(Flows::new(&spec, &plan, 2112, (0, 0, 1)).is_ok());
+    }
+}
