@@ -12,7 +12,9 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const UPDATE = process.env.UPDATE_CASES === '1';
 
-const programs = readdirSync(HERE).filter((name) => existsSync(`${HERE}${name}/index.ts`) && name !== 'testing');
+const programs = readdirSync(HERE).filter(
+  (name) => existsSync(`${HERE}${name}/index.ts`) && name !== 'testing',
+);
 
 for (const program of programs) {
   const folder = `${HERE}${program}/test/`;
@@ -30,7 +32,10 @@ for (const program of programs) {
     it.each(cases)('$name', async ({ settings, steps, counters }) => {
       for (const burst of [1, 4, 256]) {
         const guest = await Guest.load(`programs/${program}`, settings);
-        const outcomes = guest.run(steps.map((step) => step.in), burst);
+        const outcomes = guest.run(
+          steps.map((step) => step.in),
+          burst,
+        );
         const out = outcomes.map(({ verdict, bytes }) => (verdict === 'pass' ? bytes : verdict));
         expect(out).toEqual(steps.map((step) => step.out));
         expect(guest.counters).toEqual(counters);

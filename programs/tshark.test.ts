@@ -53,7 +53,9 @@ describe.skipIf(!existsSync(FOLDER) || !isInstalled())('file by file, as tshark 
       before = after;
       const wanted = expectedCounts(decoded);
       if (JSON.stringify(seen) !== JSON.stringify(wanted)) {
-        different.push(`${name}\n  ours   ${JSON.stringify(seen)}\n  tshark ${JSON.stringify(wanted)}`);
+        different.push(
+          `${name}\n  ours   ${JSON.stringify(seen)}\n  tshark ${JSON.stringify(wanted)}`,
+        );
       }
     }
     expect(different.join('\n')).toBe('');

@@ -29,7 +29,7 @@ export class EthernetPayload {
       type = load<u16>(address + next - 2);
       offset = next;
     }
-    return changetype<EthernetPayload>(<usize>((<u32>Network.swap16(type) << 16) | offset));
+    return changetype<EthernetPayload>(<usize>(((<u32>Network.swap16(type)) << 16) | offset));
   }
 
   /** {@link EtherType} behind the tags; below 1,536 it is the length of an 802.3 payload. */

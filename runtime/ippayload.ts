@@ -87,7 +87,7 @@ export class IpPayload {
   /** What it is. An IPv6 extension header here is one that is cut off, or the 17th. */
   @inline
   get protocol(): Protocol {
-    return <i32>((<u32>changetype<usize>(this) >> PROTOCOL_SHIFT) & 0xff) as Protocol;
+    return (<i32>((<u32>changetype<usize>(this) >> PROTOCOL_SHIFT) & 0xff)) as Protocol;
   }
 
   /** Where it starts, in bytes from the packet's start; it may be the packet's end. */

@@ -10,7 +10,7 @@ export class Network {
   /** Two bytes swapped; costs four instructions, nothing for a constant. */
   @inline
   static swap16(x: u16): u16 {
-    return ((<u32>x << 8) | (<u32>x >> 8)) as u16;
+    return (((<u32>x) << 8) | (<u32>x >> 8)) as u16;
   }
 
   /** Four bytes reversed: one instruction. */
@@ -26,9 +26,7 @@ export class Network {
       (x << 56) |
       ((x & 0xff00) << 40) |
       (((x & 0xff_0000) << 24) | ((x & 0xff00_0000) << 8)) |
-      (((x >> 8) & 0xff00_0000) |
-        ((x >> 24) & 0xff_0000) |
-        (((x >> 40) & 0xff00) | (x >> 56)))
+      (((x >> 8) & 0xff00_0000) | ((x >> 24) & 0xff_0000) | (((x >> 40) & 0xff00) | (x >> 56)))
     );
   }
 }

@@ -29,7 +29,7 @@ export class Transport {
       (load<u32>(at, 12) & PLAIN_IPV4_MASK) == PLAIN_IPV4
     ) {
       const word = load<u32>(at, 20) & PROTOCOL_AND_OFFSET_MASK;
-      return word == <u32>(<i32>protocol) << 24 ? at + PLAIN_OFFSET : 0;
+      return word == (<u32>(<i32>protocol)) << 24 ? at + PLAIN_OFFSET : 0;
     }
     return search(packet, protocol, bytes);
   }
@@ -111,8 +111,7 @@ function sum(packet: Packet, payload: IpPayload): u64 {
   const bytes = ipEnd(packet, payload) - payload.offset;
   const covered = Checksum.sum(packet.address + <usize>payload.offset, bytes);
   if (payload.protocol == Protocol.Icmp) return covered;
-  const addresses =
-    payload.version == 4 ? Checksum.sum(ip + 12, 8) : Checksum.sum(ip + 8, 32);
+  const addresses = payload.version == 4 ? Checksum.sum(ip + 12, 8) : Checksum.sum(ip + 8, 32);
   const protocol = Network.swap32(<u32>(<i32>payload.protocol));
   return covered + addresses + Network.swap32(bytes) + protocol;
 }

@@ -49,7 +49,7 @@ export class Vlan {
   /** VLAN id, 0 to 4,095; 0 is "none, only a priority". */
   @inline
   get id(): u32 {
-    return (<u32>Network.swap16(load<u16>(changetype<usize>(this), CONTROL))) & 0xfff;
+    return <u32>Network.swap16(load<u16>(changetype<usize>(this), CONTROL)) & 0xfff;
   }
 
   set id(value: u32) {

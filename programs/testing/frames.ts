@@ -162,7 +162,9 @@ export function ipv6(fields: Ipv6Fields = {}): Layer {
   const layer = fields.payload ?? raw(new Uint8Array(0), 59);
   const payload = layer.bytes({ version: 6, addresses: concat(source, destination) });
   const first =
-    (((fields.version ?? 6) << 28) | ((fields.trafficClass ?? 0) << 20) | (fields.flowLabel ?? 0)) >>>
+    (((fields.version ?? 6) << 28) |
+      ((fields.trafficClass ?? 0) << 20) |
+      (fields.flowLabel ?? 0)) >>>
     0;
   const bytes = concat(
     u32(first),
@@ -207,7 +209,15 @@ export function authentication(payload: Layer): Layer {
   return {
     type: 51,
     bytes: (pseudo) =>
-      concat(u8(payload.type), u8(4), u16(0), u32(1), u32(1), new Uint8Array(12), payload.bytes(pseudo)),
+      concat(
+        u8(payload.type),
+        u8(4),
+        u16(0),
+        u32(1),
+        u32(1),
+        new Uint8Array(12),
+        payload.bytes(pseudo),
+      ),
   };
 }
 

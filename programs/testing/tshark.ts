@@ -94,7 +94,9 @@ function parse(line: string): Decoded {
   const row = Object.fromEntries(
     FIELDS.map((field, i) => [field, (columns[i] ?? '').split(/[;]/).filter(Boolean)]),
   ) as Row;
-  const layers = (row['frame.protocols'][0] ?? '').split(':').filter((name) => name !== 'ethertype');
+  const layers = (row['frame.protocols'][0] ?? '')
+    .split(':')
+    .filter((name) => name !== 'ethertype');
   const payload = layers.findIndex((name, i) => i > 0 && name !== 'vlan' && name !== 'ieee8021ad');
   const tags = (payload < 0 ? layers.length : payload) - 1;
   // tshark has no field for the type behind an 802.1ad tag, only the name of what it found there.

@@ -156,7 +156,9 @@ describe('setters', () => {
 
 describe('checksums', () => {
   const payload = fc.uint8Array({ maxLength: 200 });
-  const address = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255)).map((a) => a.join('.'));
+  const address = fc
+    .tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255))
+    .map((a) => a.join('.'));
   const port = fc.nat(0xffff);
   const layer = fc.oneof(
     fc.record({ sourcePort: port, destinationPort: port, payload }).map(udp),
@@ -184,7 +186,11 @@ describe('checksums', () => {
   });
 
   it('keeps "no checksum" of UDP', async () => {
-    const { bytes } = await act('nat', 0x0a000001, ethernet({ payload: ipv4({ payload: udp({ checksum: 0 }) }) }));
+    const { bytes } = await act(
+      'nat',
+      0x0a000001,
+      ethernet({ payload: ipv4({ payload: udp({ checksum: 0 }) }) }),
+    );
     expect(bytes.slice(40, 42)).toEqual(hex('0000'));
   });
 
@@ -198,7 +204,10 @@ describe('checksums', () => {
 
   it('fills in what the frame builder computes', async () => {
     const fill = await Guest.load('runtime/test/rewrite', { action: 'fill' });
-    const layer6 = fc.oneof(layer.filter((l) => l.type !== 1), fc.record({ payload }).map(frames.icmpv6));
+    const layer6 = fc.oneof(
+      layer.filter((l) => l.type !== 1),
+      fc.record({ payload }).map(frames.icmpv6),
+    );
     const packet6 = layer6.map((inner) =>
       ipv6({ payload: frames.extension(frames.EXTENSION.destination, inner, 2) }),
     );
@@ -214,7 +223,9 @@ describe('checksums', () => {
   });
 
   it('fills nothing in a fragment, a cut packet, another protocol', async () => {
-    const fragment = ethernet({ payload: ipv4({ payload: udp({ checksum: 1 }), moreFragments: true }) });
+    const fragment = ethernet({
+      payload: ipv4({ payload: udp({ checksum: 1 }), moreFragments: true }),
+    });
     const cut = ethernet({ pad: 0, payload: ipv6({ payload: udp({ checksum: 1 }) }) }).slice(0, 61);
     const gre = ethernet({ payload: ipv6({ payload: raw(new Uint8Array(8), 47) }) });
     for (const packet of [fragment, cut, gre, ethernet()]) {

@@ -28,13 +28,28 @@ describe('settings', () => {
       number: 1.5,
       text: 'grüße, 世界 🌍',
     };
-    const wanted = ['grüße, 世界 🌍', 'number 15', 'u32 4294967295', 'has u32', '9', '8', 'three', '', 'four'];
+    const wanted = [
+      'grüße, 世界 🌍',
+      'number 15',
+      'u32 4294967295',
+      'has u32',
+      '9',
+      '8',
+      'three',
+      '',
+      'four',
+    ];
     expect(await logs(settings)).toEqual(wanted);
     expect(await logs(Object.fromEntries(Object.entries(settings).reverse()))).toEqual(wanted);
   });
 
   it('may be empty lists of either kind', async () => {
-    expect(await logs({ numbers: [], strings: [] })).toEqual(['nothing', 'number 25', 'u32 7', 'has no u32']);
+    expect(await logs({ numbers: [], strings: [] })).toEqual([
+      'nothing',
+      'number 25',
+      'u32 7',
+      'has no u32',
+    ]);
   });
 
   it.each([
@@ -53,7 +68,9 @@ describe('settings', () => {
   });
 
   it('do not confuse names with a common beginning', async () => {
-    expect(await logs({ tex: 'a', textual: 'b', u3: 1, ['u32' + 'x'.repeat(80)]: 2 })).toEqual(await logs({}));
+    expect(await logs({ tex: 'a', textual: 'b', u3: 1, ['u32' + 'x'.repeat(80)]: 2 })).toEqual(
+      await logs({}),
+    );
   });
 });
 
@@ -95,7 +112,9 @@ describe('addresses', () => {
 
 describe('counters', () => {
   it.each(['x', 'é'.repeat(32), 'x'.repeat(64)])('%s is a name', async (name) => {
-    expect((await Guest.load('runtime/test/setup', { counter: name })).counters).toEqual({ [name]: 0 });
+    expect((await Guest.load('runtime/test/setup', { counter: name })).counters).toEqual({
+      [name]: 0,
+    });
   });
 
   it.each(['x'.repeat(65), 'é'.repeat(33)])('%s is too long', async (name) => {
@@ -119,14 +138,19 @@ describe('log', () => {
     const guest = await Guest.load('runtime/test/setup');
     guest.logs.length = 0;
     guest.run([ethernet(), ethernet({ pad: 300 })]);
-    expect(guest.logs).toEqual(['a0000003c018446744073709551615', 'a0000012c018446744073709551615']);
+    expect(guest.logs).toEqual([
+      'a0000003c018446744073709551615',
+      'a0000012c018446744073709551615',
+    ]);
   });
 });
 
 describe('the profile', () => {
   it('asks for the five imports at most, and exports the ABI', async () => {
     const module = await WebAssembly.compile(await compile('runtime/test/setup'));
-    const imports = WebAssembly.Module.imports(module).map(({ module: from, name }) => `${from}.${name}`);
+    const imports = WebAssembly.Module.imports(module).map(
+      ({ module: from, name }) => `${from}.${name}`,
+    );
     expect(imports.sort()).toEqual(['wirelet.abort', 'wirelet.counter', 'wirelet.log']);
     const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
     expect(exports.sort()).toEqual(['_initialize', 'memory', 'onBurst', 'onLoad', 'wirelet_abi_1']);
@@ -137,7 +161,10 @@ describe('the profile', () => {
   it('has the verdicts of the ABI', () => {
     const abi = readAbi(join(ROOT, 'runtime/abi.ts'));
     const text = readFileSync(join(ROOT, 'runtime/verdict.ts'), 'utf8');
-    const values = [...text.matchAll(/^ {2}(\w+) = (\d+),$/gm)].map(([, name, value]) => [name, Number(value)]);
+    const values = [...text.matchAll(/^ {2}(\w+) = (\d+),$/gm)].map(([, name, value]) => [
+      name,
+      Number(value),
+    ]);
     expect(values).toEqual([
       ['Pass', abi.VERDICT_PASS],
       ['Drop', abi.VERDICT_DROP],
@@ -159,8 +186,11 @@ describe("editors' types", () => {
     const folder = mkdtempSync(join(ROOT, 'build/editor-'));
     const config = { extends: '@wirelet/runtime/tsconfig.json', include: ['*.ts'] };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
-    for (const [i, body] of bodies.entries()) writeFileSync(join(folder, `p${i}.ts`), program(body));
-    const { stdout } = spawnSync(process.execPath, [tsc, '--noEmit', '-p', folder], { encoding: 'utf8' });
+    for (const [i, body] of bodies.entries())
+      writeFileSync(join(folder, `p${i}.ts`), program(body));
+    const { stdout } = spawnSync(process.execPath, [tsc, '--noEmit', '-p', folder], {
+      encoding: 'utf8',
+    });
     rmSync(folder, { recursive: true });
     const lines = stdout.split('\n');
     return bodies.map((_, i) => lines.filter((line) => line.includes(`/p${i}.ts(`)).join('\n'));
@@ -173,8 +203,11 @@ describe("editors' types", () => {
 
   it('refuse mistakes and nothing else', () => {
     const wanted: [string, string][] = [
-      ['const udp = Udp.find(packet); return udp && udp.isTo(53) ? Verdict.Drop : Verdict.Pass;', ''],
-      ["return 'drop';", 'TS2322: Type \'"drop"\' is not assignable to type \'Verdict\''],
+      [
+        'const udp = Udp.find(packet); return udp && udp.isTo(53) ? Verdict.Drop : Verdict.Pass;',
+        '',
+      ],
+      ["return 'drop';", "TS2322: Type '\"drop\"' is not assignable to type 'Verdict'"],
       ['return packet.lenght > 5 ? Verdict.Drop : Verdict.Pass;', "TS2551: Property 'lenght'"],
       ['return Udp.find(packet).isTo(53) ? Verdict.Drop : Verdict.Pass;', 'TS2531: Object is'],
       ['packet.length = 5; return Verdict.Pass;', 'TS2540: Cannot assign to'],

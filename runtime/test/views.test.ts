@@ -1,7 +1,17 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import * as frames from '../../programs/testing/index.js';
-import { concat, EXTENSION, ethernet, hex, ipv4, ipv6, raw, u8, udp } from '../../programs/testing/index.js';
+import {
+  concat,
+  EXTENSION,
+  ethernet,
+  hex,
+  ipv4,
+  ipv6,
+  raw,
+  u8,
+  udp,
+} from '../../programs/testing/index.js';
 import { Guest } from './guest.js';
 
 // Compiling takes long on a machine that does other things.
@@ -23,7 +33,10 @@ function see(frame: Uint8Array): { lines: string[]; good: boolean } {
 describe('Ethernet', () => {
   it('reads addresses and type', () => {
     probe.logs.length = 0;
-    probe.run([ethernet({ type: 0x88cc }), ethernet({ destination: 'ff:ff:ff:ff:ff:ff', type: 1 })]);
+    probe.run([
+      ethernet({ type: 0x88cc }),
+      ethernet({ destination: 'ff:ff:ff:ff:ff:ff', type: 1 }),
+    ]);
     probe.run([ethernet({ destination: '33:33:00:00:00:01', type: 1 })]);
     expect(probe.logs.filter((line) => line.startsWith('ethernet'))).toEqual([
       'ethernet 02:00:00:00:00:01 > 02:00:00:00:00:02 type 88cc',
@@ -37,7 +50,9 @@ describe('Vlan', () => {
   it('reads a tag, and two', () => {
     const inner = frames.vlan({ id: 4095, priority: 5, payload: ipv4({ payload: udp() }) });
     expect(see(ethernet({ payload: inner })).lines[0]).toBe('vlan 4095 priority 5 type 0800');
-    const { lines, good } = see(ethernet({ payload: frames.vlan({ id: 7, tag: 0x88a8, payload: inner }) }));
+    const { lines, good } = see(
+      ethernet({ payload: frames.vlan({ id: 7, tag: 0x88a8, payload: inner }) }),
+    );
     expect(lines.slice(0, 2)).toEqual([
       'vlan 7 priority 0 type 8100 tagged',
       'vlan 4095 priority 5 type 0800',
@@ -47,9 +62,9 @@ describe('Vlan', () => {
   });
 
   it('stays in front of a tag that is cut off', () => {
-    expect(see(ethernet({ type: 0x8100, pad: 0, payload: raw(hex('00 01'), 0x8100) })).lines).toEqual([
-      'no ip payload',
-    ]);
+    expect(
+      see(ethernet({ type: 0x8100, pad: 0, payload: raw(hex('00 01'), 0x8100) })).lines,
+    ).toEqual(['no ip payload']);
   });
 
   it('walks over 8 tags and no more', () => {
@@ -62,7 +77,9 @@ describe('Vlan', () => {
 
 describe('Arp', () => {
   it('reads a request', () => {
-    const frame = ethernet({ payload: frames.arp({ operation: 2, targetMac: '02:00:00:00:00:09' }) });
+    const frame = ethernet({
+      payload: frames.arp({ operation: 2, targetMac: '02:00:00:00:00:09' }),
+    });
     expect(see(frame).lines.slice(0, 2)).toEqual([
       'arp 2 02:00:00:00:00:01 ',
       'arp 192.0.2.1 02:00:00:00:00:09 198.51.100.2',
@@ -87,8 +104,16 @@ describe('Ipv4', () => {
   });
 
   it('does not find options in malformed lists', () => {
-    for (const options of ['94 00 00 00', '07 06 00 94', '01 01 01 94', '00 94 04 00', '07 01 94 04']) {
-      const [line] = see(ethernet({ payload: ipv4({ options: hex(options), payload: udp() }) })).lines;
+    for (const options of [
+      '94 00 00 00',
+      '07 06 00 94',
+      '01 01 01 94',
+      '00 94 04 00',
+      '07 01 94 04',
+    ]) {
+      const [line] = see(
+        ethernet({ payload: ipv4({ options: hex(options), payload: udp() }) }),
+      ).lines;
       expect(line, options).toMatch(/alert at 0$/);
     }
   });
@@ -122,7 +147,9 @@ describe('Ipv4', () => {
 
 describe('Ipv6', () => {
   it('reads a header', () => {
-    const frame = ethernet({ payload: ipv6({ trafficClass: 0xb8, flowLabel: 0x12345, payload: udp() }) });
+    const frame = ethernet({
+      payload: ipv6({ trafficClass: 0xb8, flowLabel: 0x12345, payload: udp() }),
+    });
     expect(see(frame)).toEqual({
       good: true,
       lines: [
@@ -151,7 +178,9 @@ describe('Ipv6', () => {
     expect(see(ethernet({ payload: later })).lines.slice(1)).toEqual([
       'payload v6 protocol 17 at 62 later fragment',
     ]);
-    const esp = ipv6({ payload: frames.extension(EXTENSION.hopByHop, raw(new Uint8Array(20), 50)) });
+    const esp = ipv6({
+      payload: frames.extension(EXTENSION.hopByHop, raw(new Uint8Array(20), 50)),
+    });
     expect(see(ethernet({ payload: esp })).lines).toContain('payload v6 protocol 50 at 62');
     const cut = ethernet({ payload: ipv6({ payload: frames.extension(60, udp(), 2) }), pad: 0 });
     expect(see(cut.slice(0, 69)).lines).toContain('payload v6 protocol 60 at 54');
@@ -161,9 +190,13 @@ describe('Ipv6', () => {
   it('gives up behind 16 extension headers', () => {
     let payload: frames.Layer = udp();
     for (let i = 0; i < 16; i++) payload = frames.extension(EXTENSION.destination, payload);
-    expect(see(ethernet({ payload: ipv6({ payload }) })).lines).toContain('payload v6 protocol 17 at 182');
+    expect(see(ethernet({ payload: ipv6({ payload }) })).lines).toContain(
+      'payload v6 protocol 17 at 182',
+    );
     payload = frames.extension(EXTENSION.destination, payload);
-    expect(see(ethernet({ payload: ipv6({ payload }) })).lines).toContain('payload v6 protocol 60 at 182');
+    expect(see(ethernet({ payload: ipv6({ payload }) })).lines).toContain(
+      'payload v6 protocol 60 at 182',
+    );
   });
 
   it('is null for a wrong version, a short header, a payload longer than the packet', () => {
@@ -189,7 +222,10 @@ describe('Udp, Tcp, Icmp, Icmpv6', () => {
   it('finds no UDP header that is cut off', () => {
     const frame = ethernet({ pad: 0, payload: ipv4({ payload: udp() }) });
     expect(see(frame.slice(0, 41)).lines.join()).not.toContain('udp');
-    const tagged = ethernet({ pad: 0, payload: frames.vlan({ payload: ipv4({ payload: udp() }) }) });
+    const tagged = ethernet({
+      pad: 0,
+      payload: frames.vlan({ payload: ipv4({ payload: udp() }) }),
+    });
     expect(see(tagged.slice(0, 45)).lines.join()).not.toContain('udp');
     expect(see(tagged.slice(0, 46)).lines.join()).toContain('udp');
   });
@@ -213,7 +249,9 @@ describe('Udp, Tcp, Icmp, Icmpv6', () => {
   });
 
   it('reads ICMP over IPv4 and ICMPv6 over IPv6, and not the reverse', () => {
-    const icmp = see(ethernet({ payload: ipv4({ payload: frames.icmp({ code: 3, sequence: 9 }) }) }));
+    const icmp = see(
+      ethernet({ payload: ipv4({ payload: frames.icmp({ code: 3, sequence: 9 }) }) }),
+    );
     expect(icmp.lines.slice(2)).toEqual(['icmp 8 3 9']);
     expect(icmp.good).toBe(true);
     const icmpv6 = see(ethernet({ payload: ipv6({ payload: frames.icmpv6({ sequence: 9 }) }) }));
@@ -254,20 +292,31 @@ describe('no packet makes a view trap', () => {
 
   it('good packets, cut and with bytes changed', () => {
     const good = [
-      ethernet({ payload: frames.vlan({ payload: ipv4({ options: hex('94040000'), payload: frames.tcp() }) }) }),
-      ethernet({ payload: ipv6({ payload: frames.extension(0, frames.fragment(frames.tcp(), 0, true)) }) }),
+      ethernet({
+        payload: frames.vlan({
+          payload: ipv4({ options: hex('94040000'), payload: frames.tcp() }),
+        }),
+      }),
+      ethernet({
+        payload: ipv6({ payload: frames.extension(0, frames.fragment(frames.tcp(), 0, true)) }),
+      }),
       ethernet({ payload: ipv6({ payload: frames.authentication(frames.icmpv6()) }) }),
       ethernet({ payload: ipv4({ payload: udp({ payload: frames.dnsQuery('a.example') }) }) }),
       ethernet({ payload: frames.arp() }),
     ];
     const change = fc.tuple(fc.nat(99), fc.nat(255));
     fc.assert(
-      fc.property(fc.constantFrom(...good), fc.nat(120), fc.array(change), (frame, cut, changes) => {
-        const packet = frame.slice(0, Math.max(14, cut));
-        for (const [at, value] of changes) packet[at % packet.length] = value;
-        probe.logs.length = 0;
-        expect(probe.run([packet])[0]?.verdict).not.toBe('undecided');
-      }),
+      fc.property(
+        fc.constantFrom(...good),
+        fc.nat(120),
+        fc.array(change),
+        (frame, cut, changes) => {
+          const packet = frame.slice(0, Math.max(14, cut));
+          for (const [at, value] of changes) packet[at % packet.length] = value;
+          probe.logs.length = 0;
+          expect(probe.run([packet])[0]?.verdict).not.toBe('undecided');
+        },
+      ),
       { numRuns: 3000 },
     );
   });

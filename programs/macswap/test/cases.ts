@@ -1,4 +1,14 @@
-import { arp, type Case, ethernet, type EthernetFields, ipv4, type Step, tcp, udp, vlan } from '../../testing/index.js';
+import {
+  arp,
+  type Case,
+  ethernet,
+  type EthernetFields,
+  ipv4,
+  type Step,
+  tcp,
+  udp,
+  vlan,
+} from '../../testing/index.js';
 
 const A = '02:11:22:33:44:55';
 const B = '06:66:77:88:99:aa';

@@ -75,7 +75,13 @@ function describeArp(packet: Packet, offset: u32): void {
     return;
   }
   Line.of('arp ').number(arp.operation).text(' ').mac(arp.senderMac).text(' ').write();
-  Line.of('arp ').ipv4(arp.senderIp).text(' ').mac(arp.targetMac).text(' ').ipv4(arp.targetIp).write();
+  Line.of('arp ')
+    .ipv4(arp.senderIp)
+    .text(' ')
+    .mac(arp.targetMac)
+    .text(' ')
+    .ipv4(arp.targetIp)
+    .write();
 }
 
 function describeIpv4(packet: Packet, offset: u32): void {
@@ -163,10 +169,22 @@ function describeTransport(packet: Packet): void {
   }
   const icmp = Icmp.find(packet);
   if (icmp != null) {
-    Line.of('icmp ').number(icmp.type).text(' ').number(icmp.code).text(' ').number(icmp.sequence).write();
+    Line.of('icmp ')
+      .number(icmp.type)
+      .text(' ')
+      .number(icmp.code)
+      .text(' ')
+      .number(icmp.sequence)
+      .write();
   }
   const icmpv6 = Icmpv6.find(packet);
   if (icmpv6 != null) {
-    Line.of('icmpv6 ').number(icmpv6.type).text(' ').number(icmpv6.code).text(' ').number(icmpv6.sequence).write();
+    Line.of('icmpv6 ')
+      .number(icmpv6.type)
+      .text(' ')
+      .number(icmpv6.code)
+      .text(' ')
+      .number(icmpv6.sequence)
+      .write();
   }
 }

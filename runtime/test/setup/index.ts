@@ -9,10 +9,15 @@ const late = Settings.boolean('late', false);
 
 export function onLoad(): void {
   log(text);
-  Line.of('number ').number(<u64>(Settings.number('number', 2.5) * 10)).write();
+  Line.of('number ')
+    .number(<u64>(Settings.number('number', 2.5) * 10))
+    .write();
   Line.of('u32 ').number(Settings.u32('u32', 7)).write();
   Line.of(Settings.has('u32') ? 'has u32' : 'has no u32').write();
-  for (let i = 0; i < numbers.length; i++) Line.of('').number(<u64>numbers[i]).write();
+  for (let i = 0; i < numbers.length; i++)
+    Line.of('')
+      .number(<u64>numbers[i])
+      .write();
   for (let i = 0; i < strings.length; i++) log(strings[i]);
   const name = Settings.string('counter', '');
   if (name.length > 0) Counter.of(name);
