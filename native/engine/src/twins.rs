@@ -12,7 +12,7 @@ pub type Twin = unsafe fn(page: *mut BurstHeader, memory: *mut u8);
 
 /// Every twin, by the program's name.
 pub const TWINS: &[(&str, Twin)] =
-    &[("drop", drop_all), ("macswap", macswap), ("dnsguard", dnsguard)];
+    &[("drop", drop_all), ("macswap", macswap), ("dnsguard", dnsguard), ("udp53", udp53)];
 
 /// The descriptors of a page, as the loop of each twin.
 ///
@@ -105,6 +105,21 @@ fn is_dns(packet: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// The reference filter of the peers (test/peers): UDP to port 53 from 10.0.0.0/8 is dropped.
+unsafe fn udp53(page: *mut BurstHeader, memory: *mut u8) {
+    let filter = |descriptor: &mut Descriptor| {
+        // SAFETY: the packet lies within mapped memory, for as long as this call lasts.
+        let packet = unsafe {
+            let data = memory.add(descriptor.data as usize);
+            std::slice::from_raw_parts(data, usize::from(descriptor.length))
+        };
+        let drops = is_dns(packet) && packet[12..14] == [8, 0] && packet[26] == 10;
+        descriptor.verdict = if drops { Verdict::Drop } else { Verdict::Pass } as u8;
+    };
+    // SAFETY: the caller's promise is passed on.
+    unsafe { each(page, filter) };
 }
 
 /// Walks the question's name as the program does; blocks nothing, because the bench names nothing.
