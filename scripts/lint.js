@@ -7,7 +7,7 @@ import { run, seconds } from './run.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Of the folders with TypeScript in them, each with the globals that its code really has. */
-const PROJECTS = ['host', 'runtime', 'programs', 'programs/testing', 'test'];
+const PROJECTS = ['host', 'host/test', 'runtime', 'programs', 'programs/testing', 'test'];
 const CLIPPY = ['clippy', '--release', '--workspace', '--all-targets', '--', '-D', 'warnings'];
 
 const CHECKS = [

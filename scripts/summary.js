@@ -31,7 +31,8 @@ function vitestCounts(file) {
 /** The closing lines of all runs, and as the last line their sum. */
 export function summary(runs) {
   const total = (key) => runs.reduce((sum, run) => sum + run[key], 0);
-  const counts = `${total('passed')} passed, ${total('failed')} failed, ${total('skipped')} skipped`;
+  const words = ['passed', 'failed', 'skipped'];
+  const counts = words.map((word) => `${total(word)} ${word}`).join(', ');
   const lines = runs.flatMap((run) => [`${run.name}:`, ...run.lines, run.ended]);
   return [...lines.filter((line) => line !== ''), counts, ''].join('\n');
 }
