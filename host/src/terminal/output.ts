@@ -83,9 +83,10 @@ export class Output {
   }
 }
 
-/** JSON in which 64-bit values are numbers where those are exact, else strings of digits. */
+/** JSON in which 64-bit values are numbers where those are exact, else digits; bytes are hex. */
 export function jsonText(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) => {
+    if (item instanceof Uint8Array) return Buffer.from(item).toString('hex');
     if (typeof item !== 'bigint') return item;
     return item <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(item) : item.toString();
   });

@@ -34,7 +34,16 @@ function portsText(stats: Stats, before: Stats | undefined): string {
     grouped(port.dropped),
     dropsText(port),
   ]);
-  return tableText(columns, rows);
+  return [tableText(columns, rows), ...xstatsLines(stats)].join('\n');
+}
+
+/** `in: generated 600,000`: what devices count beside, where it happened. */
+function xstatsLines(stats: Stats): string[] {
+  return Object.entries(stats.ports).flatMap(([name, { xstats }]) => {
+    const happened = Object.entries(xstats).filter(([, count]) => count > 0);
+    const texts = happened.map(([xstat, count]) => `${xstat} ${grouped(count)}`);
+    return texts.length === 0 ? [] : [`${name}: ${texts.join(', ')}`];
+  });
 }
 
 /** `program 12, too_short 3`: the reasons that happened, the most frequent first. */

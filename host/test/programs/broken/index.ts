@@ -1,0 +1,5 @@
+import type { Packet, Verdict } from '@wirelet/runtime';
+
+export function onPacket(packet: Packet): Verdict {
+  return Verdct.Pass;
+}

@@ -1,0 +1,6 @@
+import { log, type Packet, Verdict } from '@wirelet/runtime';
+
+export function onPacket(packet: Packet): Verdict {
+  log('a packet');
+  return Verdict.Pass;
+}
