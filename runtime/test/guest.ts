@@ -48,10 +48,16 @@ export function wrapper(source: string, path: string): string {
   return (loop + load).replaceAll('PROGRAM', path);
 }
 
-const compiled = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+/** A compiled program. */
+export interface Module {
+  wasm: Uint8Array<ArrayBuffer>;
+  wat: string;
+}
+
+const compiled = new Map<string, Promise<Module>>();
 
 /** The module of the program in a folder of the repository, as `programs/drop`. */
-export function compile(folder: string): Promise<Uint8Array<ArrayBuffer>> {
+export function compile(folder: string): Promise<Module> {
   let module = compiled.get(folder);
   if (module === undefined) {
     module = compileEntry(folder);
@@ -60,12 +66,13 @@ export function compile(folder: string): Promise<Uint8Array<ArrayBuffer>> {
   return module;
 }
 
-async function compileEntry(folder: string): Promise<Uint8Array<ArrayBuffer>> {
+async function compileEntry(folder: string): Promise<Module> {
   const entry = `${folder}/wirelet-entry.ts`;
   const source = readFileSync(resolve(ROOT, folder, 'index.ts'), 'utf8');
-  let module: Uint8Array<ArrayBuffer> | undefined;
+  let wasm: Uint8Array<ArrayBuffer> | undefined;
+  let wat = '';
   const { error, stderr } = await asc.main(
-    [entry, '--baseDir', ROOT, '--config', 'asconfig.json', '--outFile', 'program.wasm'],
+    [entry, '--baseDir', ROOT, '--config', 'asconfig.json', '--outFile', 'o.wasm', '--textFile', 'o.wat'],
     {
       readFile(name, base) {
         if (name === entry) return wrapper(source, './index');
@@ -73,13 +80,14 @@ async function compileEntry(folder: string): Promise<Uint8Array<ArrayBuffer>> {
         return existsSync(path) ? readFileSync(path, 'utf8') : null;
       },
       writeFile(_name, contents) {
-        if (typeof contents !== 'string') module = Uint8Array.from(contents);
+        if (typeof contents === 'string') wat = contents;
+        else wasm = Uint8Array.from(contents);
       },
       listFiles: () => [],
     },
   );
-  if (error || module === undefined) throw new Error(`${error?.message}\n${stderr.toString()}`);
-  return module;
+  if (error || wasm === undefined) throw new Error(`${error?.message}\n${stderr.toString()}`);
+  return { wasm, wat };
 }
 
 /** An instance of a program. */
@@ -93,7 +101,7 @@ export class Guest {
 
   /** Compiles, instantiates and loads the program in `folder`. */
   static async load(folder: string, settings: Settings = {}): Promise<Guest> {
-    const module = await WebAssembly.compile(await compile(folder));
+    const module = await WebAssembly.compile((await compile(folder)).wasm);
     let guest: Guest | undefined;
     const memory = (): WebAssembly.Memory => exports.memory as WebAssembly.Memory;
     const names = new Map<string, number>();

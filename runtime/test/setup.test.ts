@@ -147,14 +147,14 @@ describe('log', () => {
 
 describe('the profile', () => {
   it('asks for the five imports at most, and exports the ABI', async () => {
-    const module = await WebAssembly.compile(await compile('runtime/test/setup'));
+    const module = await WebAssembly.compile((await compile('runtime/test/setup')).wasm);
     const imports = WebAssembly.Module.imports(module).map(
       ({ module: from, name }) => `${from}.${name}`,
     );
     expect(imports.sort()).toEqual(['wirelet.abort', 'wirelet.counter', 'wirelet.log']);
     const exports = WebAssembly.Module.exports(module).map(({ name }) => name);
     expect(exports.sort()).toEqual(['_initialize', 'memory', 'onBurst', 'onLoad', 'wirelet_abi_1']);
-    const drop = await WebAssembly.compile(await compile('programs/drop'));
+    const drop = await WebAssembly.compile((await compile('programs/drop')).wasm);
     expect(WebAssembly.Module.imports(drop)).toEqual([]);
   });
 
