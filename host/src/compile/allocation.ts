@@ -62,7 +62,8 @@ export function findAllocations(subject: Subject): Diagnostic[] {
         path.pop();
       } else if (!isDeeper) {
         const diagnostic = describe(subject, graph, lines, path, edge);
-        if (diagnostic) found.set(`${diagnostic.file}:${diagnostic.line}:${diagnostic.column}`, diagnostic);
+        if (diagnostic)
+          found.set(`${diagnostic.file}:${diagnostic.line}:${diagnostic.column}`, diagnostic);
       }
     }
   };
@@ -144,7 +145,8 @@ function describe(
   const isLiteral = callee.endsWith('/__newArray');
   const { place, isExact } = authorPlace(graph, lines, path, edge);
   if (!isExact && isElement(graph, path, edge, callee)) return null;
-  if (!place) throw new WireletError('WIRELET_E_INTERNAL', `An allocation without a line: ${callee}`);
+  if (!place)
+    throw new WireletError('WIRELET_E_INTERNAL', `An allocation without a line: ${callee}`);
   const text = sources[place.file]?.text ?? '';
   const at = offsetOf(text, place);
   const start = isLiteral ? literalStart(text, at) : at;
@@ -160,7 +162,9 @@ function describe(
 /** The elements of an array literal are stored by calls of their own: the literal is reported. */
 function isElement(graph: Graph, path: readonly number[], edge: Edge, callee: string): boolean {
   if (!/^~lib\/array\/Array<.*>#__set$/.test(callee)) return false;
-  const before = (graph.edges.get(path.at(-1) ?? -1) ?? []).filter((each) => each.offset < edge.offset);
+  const before = (graph.edges.get(path.at(-1) ?? -1) ?? []).filter(
+    (each) => each.offset < edge.offset,
+  );
   return before.some((each) => functionName(graph.module, each.callee).endsWith('/__newArray'));
 }
 

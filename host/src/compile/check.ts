@@ -4,12 +4,12 @@
  */
 import {
   ABI_VERSION,
+  type ErrorCode,
   MODULE_BODY_BYTES_MAX,
   MODULE_FUNCTIONS_MAX,
   PROGRAM_MEMORY,
   PROGRAM_MEMORY_BYTES_MAX,
   WASM_PAGE_BYTES,
-  type ErrorCode,
 } from '../abi.js';
 import { WireletError } from '../error.js';
 import { callsOf } from './wasm-code.js';

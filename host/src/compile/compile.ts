@@ -209,7 +209,14 @@ function finished(
 ): Built {
   const manifest = readManifest(readModule(wasm));
   const rooted = rootSourceMap(sourceMap, program.folder);
-  return { name: manifest?.name ?? program.name, wasm, sourceMap: rooted, manifest, warnings, cached };
+  return {
+    name: manifest?.name ?? program.name,
+    wasm,
+    sourceMap: rooted,
+    manifest,
+    warnings,
+    cached,
+  };
 }
 
 function compilerVersion(): string {

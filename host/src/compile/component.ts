@@ -3,10 +3,14 @@
  * printed as text. jco takes 0.1 s to load, so it is loaded when it is asked for.
  */
 import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { WireletError } from '../error.js';
 
 const WIT = new URL('../../wit/wirelet.wit', import.meta.url);
 const WORLD = 'program';
+/** The largest module prints in two seconds. */
+const TOOL_TIMEOUT_MS = 30_000;
+const TOOL_HEAP_MIB_MAX = 1024;
 
 type Jco = typeof import('@bytecodealliance/jco');
 
@@ -17,7 +21,7 @@ export function warmComponentTools(): void {
   loadJco().catch(() => undefined);
 }
 
-/** The module with the control interface's world in a custom section at its end. */
+/** The module, which asc wrote, with the control interface's world in a section at its end. */
 export async function embedWorld(wasm: Uint8Array): Promise<Uint8Array> {
   const { componentEmbed } = await loadJco();
   const witSource = readFileSync(WIT, 'utf8');
@@ -28,26 +32,44 @@ export async function embedWorld(wasm: Uint8Array): Promise<Uint8Array> {
   throw new WireletError('WIRELET_E_INTERNAL', 'componentEmbed rewrote the module.');
 }
 
-/** The WIT that a module has embedded, as text; null when it has none. */
-export async function embeddedWit(wasm: Uint8Array): Promise<string | null> {
-  const { componentWit } = await loadJco();
-  try {
-    return await componentWit(wasm);
-  } catch {
-    return null;
-  }
+/** The WIT in a `component-type` section, as text; null when it can't be read. */
+export async function embeddedWit(section: Uint8Array): Promise<string | null> {
+  const { text } = await runTool('wit', section);
+  return text ?? null;
 }
 
 /** The module as WebAssembly text, for `wirelet inspect --wat`. */
 export async function disassemble(wasm: Uint8Array): Promise<string> {
-  const { print } = await loadJco();
+  const { text, why } = await runTool('print', wasm);
+  if (text !== undefined) return text;
+  throw new WireletError('WIRELET_E_MODULE_NOT_WASM', `The module can't be printed: ${why}`);
+}
+
+interface ToolReply {
+  text?: string;
+  why?: string;
+}
+
+/** Runs a jco tool over bytes from anywhere, in a thread of its own. */
+async function runTool(tool: 'print' | 'wit', bytes: Uint8Array): Promise<ToolReply> {
+  const worker = new Worker(new URL('./component-worker.js', import.meta.url), {
+    workerData: { tool, bytes },
+    execArgv: [],
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxOldGenerationSizeMb: TOOL_HEAP_MIB_MAX },
+  });
+  let timer: NodeJS.Timeout | undefined;
   try {
-    return await print(wasm);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new WireletError('WIRELET_E_MODULE_NOT_WASM', `The module can't be printed: ${why}`, {
-      cause,
+    return await new Promise<ToolReply>((resolve) => {
+      timer = setTimeout(() => resolve({ why: 'it took too long' }), TOOL_TIMEOUT_MS);
+      worker.on('message', resolve);
+      worker.on('error', (error) => resolve({ why: error.message }));
+      worker.on('exit', () => resolve({ why: 'jco ended' }));
     });
+  } finally {
+    clearTimeout(timer);
+    await worker.terminate();
   }
 }
 

@@ -26,7 +26,6 @@ import {
 /** asc's CommonFlags.Export; its const enums are out of reach of single-file compilation. */
 const EXPORTED = 2;
 
-
 const HANDLERS = /** @type {const} */ (['onPacket', 'onBurst', 'onLoad']);
 const SIGNATURES = {
   onPacket: { parameters: ['Packet'], result: 'Verdict' },

@@ -28,7 +28,7 @@ export interface ModuleReport {
 export async function inspectModule(wasm: Uint8Array): Promise<ModuleReport> {
   const module = readModule(wasm);
   const [memory] = module.memories;
-  const hasWorld = module.sections.some(({ name }) => name.startsWith('component-type'));
+  const world = module.sections.find(({ name }) => name.startsWith('component-type'));
   return {
     bytes: wasm.length,
     sections: module.sections.map(({ name, start, end }) => ({ name, bytes: end - start })),
@@ -45,6 +45,6 @@ export async function inspectModule(wasm: Uint8Array): Promise<ModuleReport> {
     },
     hasStart: module.hasStart,
     manifest: readManifest(module),
-    wit: hasWorld ? await embeddedWit(wasm) : null,
+    wit: world ? await embeddedWit(wasm.subarray(world.start, world.end)) : null,
   };
 }

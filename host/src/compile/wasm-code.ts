@@ -40,42 +40,69 @@ export function callsOf(module: WasmModule, body: WasmBody): Call[] {
   return calls;
 }
 
-/** What follows an opcode, by ranges of opcodes that are alike. */
+/** Kinds of what follows an opcode. */
+type Immediates = 'none' | 'u32' | 'signed' | 'memory' | 'zero' | 'labels' | 'simd' | number;
+
+/** Ranges of opcodes, both ends included, with what follows them; a number is bytes. */
+const IMMEDIATES: readonly (readonly [number, number, Immediates])[] = [
+  [0x00, 0x01, 'none'], // unreachable, nop
+  [0x02, 0x04, 'signed'], // block, loop, if
+  [0x05, 0x05, 'none'], // else
+  [0x0b, 0x0b, 'none'], // end
+  [0x0c, 0x0d, 'u32'], // br, br_if
+  [0x0e, 0x0e, 'labels'], // br_table
+  [0x0f, 0x0f, 'none'], // return
+  [0x1a, 0x1b, 'none'], // drop, select
+  [0x20, 0x24, 'u32'], // locals and globals
+  [0x28, 0x3e, 'memory'], // loads and stores
+  [0x3f, 0x40, 'zero'], // memory.size, memory.grow
+  [0x41, 0x42, 'signed'], // i32.const, i64.const
+  [0x43, 0x43, 4], // f32.const
+  [0x44, 0x44, 8], // f64.const
+  [0x45, 0xc4, 'none'], // comparisons, arithmetic, conversions, sign extension
+  [0xfd, 0xfd, 'simd'],
+];
+
+/** The same for the opcodes behind 0xfd; a lane's number follows some memory arguments. */
+const SIMD_IMMEDIATES: readonly (readonly [number, number, Immediates | 'memory and lane'])[] = [
+  [0x00, 0x0b, 'memory'], // loads and stores
+  [0x0c, 0x0d, 16], // v128.const, i8x16.shuffle
+  [0x0e, 0x14, 'none'],
+  [0x15, 0x22, 1], // lanes
+  [0x23, 0x53, 'none'],
+  [0x54, 0x5b, 'memory and lane'],
+  [0x5c, 0x5d, 'memory'], // v128.load32_zero, v128.load64_zero
+  [0x5e, 0xff, 'none'],
+];
+const SATURATING = 0xfc;
+const SATURATING_MAX = 7;
+
 function skipImmediates(reader: WasmReader, opcode: number, offset: number): void {
-  if (opcode <= 0x01 || opcode === 0x05 || opcode === 0x0b || opcode === 0x0f) return;
-  if (opcode >= 0x02 && opcode <= 0x04) return void reader.signed(); // block, loop, if
-  if (opcode === 0x0c || opcode === 0x0d) return void reader.u32(); // br, br_if
-  if (opcode === 0x0e) {
-    reader.list(() => reader.u32());
-    return void reader.u32();
-  }
-  if (opcode === 0x1a || opcode === 0x1b) return; // drop, select
-  if (opcode >= 0x20 && opcode <= 0x24) return void reader.u32(); // locals and globals
-  if (opcode >= 0x28 && opcode <= 0x3e) return skipMemoryArgument(reader); // loads, stores
-  if (opcode === 0x3f || opcode === 0x40) {
-    if (reader.u8() !== 0) throw notAllowed(offset, 'a second memory');
-    return;
-  }
-  if (opcode === 0x41 || opcode === 0x42) return void reader.signed(); // i32.const, i64.const
-  if (opcode === 0x43) return reader.skip(4); // f32.const
-  if (opcode === 0x44) return reader.skip(8); // f64.const
-  if (opcode >= 0x45 && opcode <= 0xc4) return; // comparisons, arithmetic, conversions
-  if (opcode === 0xfc && reader.u32() <= 7) return; // saturating conversions
-  if (opcode === 0xfd) return skipSimd(reader, offset);
-  throw notAllowed(offset, `opcode 0x${opcode.toString(16)}`);
+  if (opcode === SATURATING && reader.u32() <= SATURATING_MAX) return;
+  const kind = IMMEDIATES.find(([first, last]) => opcode >= first && opcode <= last)?.[2];
+  if (kind === undefined) throw notAllowed(offset, `opcode 0x${opcode.toString(16)}`);
+  if (kind === 'simd') skipSimd(reader, offset);
+  else skip(reader, kind, offset);
 }
 
 function skipSimd(reader: WasmReader, offset: number): void {
   const opcode = reader.u32();
-  if (opcode <= 0x0b || opcode === 0x5c || opcode === 0x5d) return skipMemoryArgument(reader);
-  if (opcode === 0x0c || opcode === 0x0d) return reader.skip(16); // v128.const, i8x16.shuffle
-  if (opcode >= 0x15 && opcode <= 0x22) return reader.skip(1); // lanes
-  if (opcode >= 0x54 && opcode <= 0x5b) {
-    skipMemoryArgument(reader);
-    return reader.skip(1);
+  const kind = SIMD_IMMEDIATES.find(([first, last]) => opcode >= first && opcode <= last)?.[2];
+  if (kind === undefined) throw notAllowed(offset, 'relaxed SIMD');
+  skip(reader, kind === 'memory and lane' ? 'memory' : kind, offset);
+  if (kind === 'memory and lane') reader.skip(1);
+}
+
+function skip(reader: WasmReader, kind: Immediates, offset: number): void {
+  if (typeof kind === 'number') reader.skip(kind);
+  else if (kind === 'u32') reader.u32();
+  else if (kind === 'signed') reader.signed();
+  else if (kind === 'memory') skipMemoryArgument(reader);
+  else if (kind === 'zero' && reader.u8() !== 0) throw notAllowed(offset, 'a second memory');
+  else if (kind === 'labels') {
+    reader.list(() => reader.u32());
+    reader.u32();
   }
-  if (opcode <= 0xff) return;
-  throw notAllowed(offset, 'relaxed SIMD');
 }
 
 function skipMemoryArgument(reader: WasmReader): void {

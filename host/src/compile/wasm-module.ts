@@ -106,7 +106,9 @@ export function appendCustomSection(
   const nameBytes = new TextEncoder().encode(name);
   const length = leb(nameBytes.length);
   const size = leb(length.length + nameBytes.length + content.length);
-  return Uint8Array.from(Buffer.concat([wasm, [0], size, length, nameBytes, content].map(Buffer.from)));
+  return Uint8Array.from(
+    Buffer.concat([wasm, [0], size, length, nameBytes, content].map(Buffer.from)),
+  );
 }
 
 /** The name and type of a function: of the module's own, or an imported one's. */

@@ -8,10 +8,17 @@ const TAIL = '\n  return Verdict.Pass;\n}\n';
 const handler = (line: string, above = '') => program(`${above}${HEAD}  ${line}${TAIL}`);
 
 const REJECTED: [string, string, string, RegExp, string][] = [
-  ['an array literal', '', 'const a = [packet.length, 2]; packet.mark = a[1];', /array literal/, '['],
+  [
+    'an array literal',
+    '',
+    'const a = [packet.length, 2]; packet.mark = a[1];',
+    /array literal/,
+    '[',
+  ],
   ['new', 'class Point { x: i32 = 1; } ', 'packet.mark = new Point().x;', /new Point/, 'new'],
   ['new of a Map', '', 'packet.mark = new Map<u32, u32>().size;', /new Map<u32,u32>/, 'new'],
   ['joining strings', '', "packet.mark = ('a' + packet.length.toString()).length;", /./, "'"],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the guest's template.
   ['a template string', '', 'packet.mark = `len ${packet.length}`.length;', /./, '`'],
   [
     'Map.set',
@@ -22,7 +29,13 @@ const REJECTED: [string, string, string, RegExp, string][] = [
   ],
   ['Array.push', 'const list: u32[] = []; ', 'list.push(packet.hash);', /#push`/, 'list'],
   ['an array that may grow', 'const list: u32[] = []; ', 'list[packet.length] = 1;', /./, 'list'],
-  ['a StaticArray that is made', '', 'packet.mark = new StaticArray<u32>(4)[0];', /StaticArray/, 'new'],
+  [
+    'a StaticArray that is made',
+    '',
+    'packet.mark = new StaticArray<u32>(4)[0];',
+    /StaticArray/,
+    'new',
+  ],
 ];
 
 test.each(REJECTED)('%s in onPacket is rejected', async (_name, above, line, message, at) => {

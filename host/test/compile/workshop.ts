@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll } from 'vitest';
-import { compileProgram, type CompileOptions } from '../../src/compile/compile.js';
+import { type CompileOptions, compileProgram } from '../../src/compile/compile.js';
 import { closeCompiler } from '../../src/compile/compiler.js';
 import type { Diagnostic } from '../../src/compile/diagnostics.js';
 import { WireletError } from '../../src/error.js';
