@@ -33,6 +33,8 @@ const INTERFACES_MAX: usize = 1 << 16;
 pub(super) struct PcapNg {
     order: Order,
     interfaces: Vec<Interface>,
+    /// What [`PcapNg::read_interfaces`] found behind the last sound block.
+    found: Option<Step>,
 }
 
 /// One block's packet, before its bytes are checked.
@@ -48,7 +50,7 @@ struct Found {
 impl PcapNg {
     /// Reads the first section's header; `Err` says what is wrong with it.
     pub(super) fn open(stream: &mut Stream) -> Result<PcapNg, String> {
-        let mut section = PcapNg { order: Order::Little, interfaces: Vec::new() };
+        let mut section = PcapNg { order: Order::Little, interfaces: Vec::new(), found: None };
         match section.next(stream) {
             Step::Other => Ok(section),
             _ => Err("its section header is damaged".into()),
@@ -60,23 +62,28 @@ impl PcapNg {
         self.interfaces.iter().any(Interface::has_nanoseconds)
     }
 
-    /// Reads blocks up to the first that holds a packet, so that [`Self::has_nanoseconds`] knows.
+    /// Reads the interfaces that stand first, so that [`Self::has_nanoseconds`] knows.
     pub(super) fn read_interfaces(&mut self, stream: &mut Stream) {
         let mut left = INTERFACES_MAX;
-        while left > 0
-            && stream.fill(FRAMING_BYTES) == FRAMING_BYTES
-            && [SECTION, INTERFACE].contains(&self.order.u32(stream.peek(), 0))
-            && self.block_bytes(stream).is_some_and(|bytes| stream.fill(bytes) == bytes)
-        {
-            if self.next(stream) != Step::Other {
-                return;
-            }
+        while left > 0 && self.found.is_none() && self.is_whole_interface(stream) {
+            self.found = Some(self.next(stream)).filter(|step| *step != Step::Other);
             left -= 1;
         }
     }
 
+    fn is_whole_interface(&self, stream: &mut Stream) -> bool {
+        stream.fill(FRAMING_BYTES) == FRAMING_BYTES
+            && self.order.u32(stream.peek(), 0) == INTERFACE
+            && self
+                .block_bytes(stream)
+                .is_some_and(|bytes| bytes <= BUFFER_BYTES && stream.fill(bytes) == bytes)
+    }
+
     /// The next block.
     pub(super) fn next(&mut self, stream: &mut Stream) -> Step {
+        if let Some(step) = self.found.take() {
+            return step;
+        }
         match stream.fill(FRAMING_BYTES) {
             0 => return Step::End,
             count if count < FRAMING_BYTES => return Step::Last(DropReason::Truncated, 0),
