@@ -72,7 +72,17 @@ async function compileEntry(folder: string): Promise<Module> {
   let wasm: Uint8Array<ArrayBuffer> | undefined;
   let wat = '';
   const { error, stderr } = await asc.main(
-    [entry, '--baseDir', ROOT, '--config', 'asconfig.json', '--outFile', 'o.wasm', '--textFile', 'o.wat'],
+    [
+      entry,
+      '--baseDir',
+      ROOT,
+      '--config',
+      'asconfig.json',
+      '--outFile',
+      'o.wasm',
+      '--textFile',
+      'o.wat',
+    ],
     {
       readFile(name, base) {
         if (name === entry) return wrapper(source, './index');

@@ -194,6 +194,11 @@ describe('checksums', () => {
     expect(bytes.slice(40, 42)).toEqual(hex('0000'));
   });
 
+  it.each(['zero16', 'zero32'])('writes a UDP checksum of 0 as 0xffff: %s', async (action) => {
+    const packet = ethernet({ payload: ipv4({ payload: udp({ checksum: 0x1234 }) }) });
+    expect((await act(action, 0, packet)).bytes.slice(40, 42)).toEqual(hex('ffff'));
+  });
+
   it('updates UDP over IPv6', async () => {
     const packet = (source: string): Uint8Array =>
       ethernet({ payload: ipv6({ source, hopLimit: 9, payload: udp() }) });

@@ -76,6 +76,7 @@ function act(packet: Packet): bool {
   if (action == 'nat6') return nat6(packet);
   if (action == 'icmp') return echo(packet);
   if (action == 'fill') return fill(packet);
+  if (action == 'zero16' || action == 'zero32') return zero(packet);
   return true;
 }
 
@@ -175,6 +176,15 @@ function echo(packet: Packet): bool {
     icmpv6.code = 0;
   }
   return Transport.isChecksumGood(packet);
+}
+
+/** Changes by as much as makes the new UDP checksum 0. */
+function zero(packet: Packet): bool {
+  const udp = Udp.find(packet);
+  if (udp == null) return false;
+  if (action == 'zero16') udp.adjust16(0, udp.checksum);
+  else udp.adjust32(0, udp.checksum);
+  return true;
 }
 
 function fill(packet: Packet): bool {
