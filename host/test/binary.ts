@@ -23,7 +23,7 @@ export interface RunOptions {
 /** The end of `wirelet ...args`; its environment has none of our variables but those given. */
 export async function wirelet(args: string[], options: RunOptions = {}): Promise<Ended> {
   if (!existsSync(COMPILED)) throw new Error(`${COMPILED} is not there: run \`npm run setup\``);
-  const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...options.env };
+  const env = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...options.env };
   const child = spawn(process.execPath, [BINARY, ...args], {
     cwd: options.cwd ?? CHECKOUT,
     env,

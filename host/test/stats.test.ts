@@ -60,10 +60,10 @@ describe('the counters page', () => {
     const { ports, programs, elapsedMs } = decode(page);
 
     expect(elapsedMs).toBe(5);
-    expect(ports['in']).toMatchObject({ rx: 15, rxBytes: 2n ** 60n, forwarded: 12, dropped: 3 });
-    expect(ports['in']?.drops).toMatchObject({ program: 2, too_short: 1, no_frame: 0 });
-    expect(ports['out']).toMatchObject({ link: 'up', xstats: { lost: 0, reordered: 7 } });
-    expect(programs['guard']).toMatchObject({
+    expect(ports.in).toMatchObject({ rx: 15, rxBytes: 2n ** 60n, forwarded: 12, dropped: 3 });
+    expect(ports.in?.drops).toMatchObject({ program: 2, too_short: 1, no_frame: 0 });
+    expect(ports.out).toMatchObject({ link: 'up', xstats: { lost: 0, reordered: 7 } });
+    expect(programs.guard).toMatchObject({
       packets: 10,
       nsPerPacket: 25,
       health: 'running',
@@ -89,7 +89,7 @@ describe('the counters page', () => {
     const page = new FakePage(SHAPE);
     page.program(0, 0, PROGRAM_BLOCK_HEALTH, 1);
     page.program(1, 0, PROGRAM_BLOCK_HEALTH, 2);
-    expect(decode(page).programs['guard']?.health).toBe('quarantined');
+    expect(decode(page).programs.guard?.health).toBe('quarantined');
   });
 
   it('shows the last whole copy while an lcore writes, never half of one', () => {
@@ -172,6 +172,6 @@ describe('conservation', () => {
     page.port(0, 1, PORT_BLOCK_FORWARDED_PACKETS, 1);
     const broken = conservation(decode(page));
     expect(broken).toMatchObject({ exact: false, difference: 0 });
-    expect(broken.ports['in']).toEqual({ rx: 10, forwarded: 6, dropped: 3, difference: 1 });
+    expect(broken.ports.in).toEqual({ rx: 10, forwarded: 6, dropped: 3, difference: 1 });
   });
 });

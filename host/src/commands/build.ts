@@ -1,5 +1,5 @@
 /** `wirelet build`: a program to a .wasm file and its source map. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { WireletError } from '../error.js';
 import { loadProgram, shownPath } from '../program.js';
@@ -13,8 +13,8 @@ export async function run({ arguments: [source = ''], options, output }: Call): 
   const { cached, durationMs: compileMs } = program;
   const file = resolve(options.text('out') ?? `build/${program.name}.wasm`);
   const sourceMap = program.sourceMap === null ? null : `${file}.map`;
-  await write(file, program.wasm);
-  if (sourceMap !== null && program.sourceMap !== null) await write(sourceMap, program.sourceMap);
+  write(file, program.wasm);
+  if (sourceMap !== null && program.sourceMap !== null) write(sourceMap, program.sourceMap);
   const bytes = program.wasm.length;
   const took = duration(compileMs * NS_PER_MS);
   const how = cached ? `unchanged, out of the cache in ${took}` : `built in ${took}`;
@@ -23,12 +23,19 @@ export async function run({ arguments: [source = ''], options, output }: Call): 
   return 0;
 }
 
-async function write(file: string, content: Uint8Array | string): Promise<void> {
+function write(file: string, content: Uint8Array | string): void {
   try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, content);
+    makeFolder(dirname(file));
+    writeFileSync(file, content);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new WireletError('WIRELET_E_OUTPUT', `${file}: ${reason}`, { cause });
   }
+}
+
+/** With its parents, one by one: Node's own `recursive` never returns for a path under /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path);
 }

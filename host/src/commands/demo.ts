@@ -28,7 +28,7 @@ export async function run({ output }: Call): Promise<number> {
 }
 
 function liveText({ stats, counters }: LiveResult, output: Output): string {
-  const latency = stats.ports['out']?.latencyNs;
+  const latency = stats.ports.out?.latencyNs;
   const parts = [statsText(stats, output.colors), countersText(counters)];
   if (latency) {
     const { p50, p99, max } = latency;

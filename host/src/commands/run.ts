@@ -27,13 +27,14 @@ const DRAIN_MAX_MS = 4000;
 
 export async function run({ arguments: [path], options, output }: Call): Promise<number> {
   const drainMs = options.whole('drain', [0, DRAIN_MAX_MS]) ?? DRAIN_DEFAULT_MS;
+  const flags = flagsOf(options);
   const mode = options.text('mode');
   const loaded = await loadConfig(path ?? options.text('config') ?? '.', {
     command: 'run',
     ...(mode === undefined ? {} : { mode }),
   });
   const { config, directory, file } = loaded;
-  const appliance = await createAppliance(config, { directory, file, flags: flagsOf(options) });
+  const appliance = await createAppliance(config, { directory, file, flags });
   const errors = report(appliance, output);
   const interrupt = new Interrupt(() => {
     output.message(`stopping: packets inside get ${drainMs} ms to leave; ^C again ends at once`);

@@ -36,7 +36,7 @@ export interface LoadedConfig {
 export async function loadConfig(path = '.', env: Partial<ConfigEnv> = {}): Promise<LoadedConfig> {
   const file = findConfig(resolve(path));
   const exported = extname(file) === '.json' ? await readJson(file) : await importConfig(file);
-  const mode = env.mode ?? process.env['NODE_ENV'] ?? 'production';
+  const mode = env.mode ?? process.env.NODE_ENV ?? 'production';
   const value = await evaluate(exported, { command: env.command ?? 'run', mode }, file);
   return { file, directory: dirname(file), config: checkConfig(value, file) };
 }

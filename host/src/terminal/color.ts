@@ -12,10 +12,10 @@ export interface ColorRequest {
 
 /** NO_COLOR and --no-color switch off, FORCE_COLOR on; else a TTY that is not dumb has colours. */
 export function wantsColor({ isTTY, env, off }: ColorRequest): boolean {
-  if (off || isSet(env['NO_COLOR'])) return false;
-  const forced = env['FORCE_COLOR'];
+  if (off || isSet(env.NO_COLOR)) return false;
+  const forced = env.FORCE_COLOR;
   if (isSet(forced)) return forced !== '0' && forced !== 'false';
-  return isTTY === true && env['TERM'] !== 'dumb';
+  return isTTY === true && env.TERM !== 'dumb';
 }
 
 export function colorsFor(request: ColorRequest): Colors {

@@ -8,7 +8,7 @@ import type { Colors } from './color.js';
  */
 export function errorText(error: WireletError, colors: Colors, verbose: boolean): string {
   const lines = [`${colors.red(colors.bold(`error[${error.code}]`))}: ${error.message}`];
-  const text = error.details['text'];
+  const text = error.details.text;
   if (typeof text === 'string' && text !== '') lines.push(text);
   lines.push(`${colors.cyan('hint')}: ${error.hint}`);
   const showStack = verbose || error.code === 'WIRELET_E_INTERNAL';

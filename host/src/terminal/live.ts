@@ -3,7 +3,7 @@ import type { Stream } from './output.js';
 
 /** Whether `stream` can move its cursor. */
 export function canRedraw(stream: Stream, env: Readonly<Record<string, string | undefined>>) {
-  return stream.isTTY === true && env['TERM'] !== 'dumb';
+  return stream.isTTY === true && env.TERM !== 'dumb';
 }
 
 export class Live {

@@ -1,4 +1,4 @@
-import { log, type Packet, Verdict } from '@wirelet/runtime';
+import { log, Packet, Verdict } from '@wirelet/runtime';
 
 export function onPacket(packet: Packet): Verdict {
   log('a packet');

@@ -1,4 +1,4 @@
-import { type Packet, Settings, Verdict } from '@wirelet/runtime';
+import { Packet, Settings, Verdict } from '@wirelet/runtime';
 
 const port = Settings.u32('port', 0);
 

@@ -1,4 +1,4 @@
-import type { Packet, Verdict } from '@wirelet/runtime';
+import { Packet, Verdict } from '@wirelet/runtime';
 
 export function onPacket(packet: Packet): Verdict {
   while (true) {}

@@ -1,4 +1,4 @@
-import { Counter, type Packet, Settings, Verdict } from '@wirelet/runtime';
+import { Counter, Packet, Settings, Verdict } from '@wirelet/runtime';
 
 const length = Settings.u32('length', 0);
 const seen = Counter.of('seen');
