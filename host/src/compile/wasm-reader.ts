@@ -1,4 +1,4 @@
-/** A bounded reader of Wasm bytes: past the end or malformed is a coded error, never a wild read. */
+/** A bounded reader of Wasm bytes: past the end, or malformed, is a coded error. */
 import { WireletError } from '../error.js';
 
 const DECODER = new TextDecoder('utf-8', { fatal: true });

@@ -8,6 +8,8 @@
  * @typedef {import('./job.js').CompileReply} CompileReply
  * @typedef {import('./job.js').RawDiagnostic} RawDiagnostic
  * @typedef {import('./job.js').RawRange} RawRange
+ * @typedef {{ binary: Uint8Array, sourceMap: string | null }} Emitted
+ * @typedef {{ emitBinary(sourceMapUrl: string): Emitted }} EmittingModule
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -109,11 +111,11 @@ function transform(reply, entryName) {
         reply.sources[ENTRY_SOURCE] = { text, path: null };
         parser.parseFile(text, ENTRY_SOURCE, true);
       },
-      /** @param {{ emitBinary(url: string): { binary: Uint8Array, sourceMap: string | null } }} m */
-      afterCompile(m) {
+      /** @param {EmittingModule} module */
+      afterCompile(module) {
         const named = binaryen.getDebugInfo();
         binaryen.setDebugInfo(true);
-        const plain = m.emitBinary('plain.wasm.map');
+        const plain = module.emitBinary('plain.wasm.map');
         binaryen.setDebugInfo(named);
         reply.plain = Uint8Array.from(plain.binary);
         reply.plainMap = plain.sourceMap;

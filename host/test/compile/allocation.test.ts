@@ -129,6 +129,7 @@ ${HEAD}  packet.mark = ports[packet.length & 1] + more[packet.length & 1];${TAIL
   [
     'abort and assert with a static message',
     `${HEAD}  assert(packet.length > 0, 'empty');
+  if (packet.length > 9000) abort('too long');
   if (packet.length > 8000) throw new Error('long');${TAIL}`,
   ],
   ['a constant string', `${HEAD}  log('hello');${TAIL}`],

@@ -18,7 +18,7 @@ test('the second build of the same program is read, and is the same', async () =
   expect({ ...second, cached: false, durationMs: 0 }).toEqual({ ...first, durationMs: 0 });
 });
 
-test('a change of any file that was read builds anew, and so does a file that appears', async () => {
+test('a change of any file that was read builds anew, and so does a new one', async () => {
   const cache = new Cache(newFolder());
   const home = program(`import { f } from './part/index';\n${PASS.replace('{\n', '{\n  f();\n')}`);
   const file = (name: string) => `${path.basename(home)}/${name}`;

@@ -44,6 +44,20 @@ export function onBurst(burst: Burst): void { if (seen.has(2)) throw new Error('
   expect(exports.map((each) => each.name)).toContain('onLoad');
 });
 
+test('a folder with spaces and other letters, and a file above it', async () => {
+  write('above ü/shared.ts', 'export const LIMIT: u32 = 9;\n');
+  const text = `import { Packet, Verdict } from '@wirelet/runtime';
+import { LIMIT } from '../shared';
+${PASS.replace('Verdict.Pass', 'packet.length > LIMIT ? Verdict.Drop : nope')}`;
+  const file = write("above ü/it's a program/index.ts", text);
+  const { diagnostics } = await rejection(file);
+  expect(diagnostics).toMatchObject([{ file: "above ü/it's a program/index.ts", line: 4 }]);
+  write("above ü/it's a program/index.ts", text.replace('nope', 'Verdict.Pass'));
+  const { name, sourceMap } = await compile(path.dirname(file));
+  expect(name).toBe("it's a program");
+  expect(sourceMap).toContain('"../shared.ts"');
+});
+
 test('a handler may come from another file, under another name', async () => {
   write(
     'parts/filter.ts',
