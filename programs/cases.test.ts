@@ -1,4 +1,5 @@
-// The cases of every program: their files hold what `test/cases.ts` states, and the program does it.
+// The cases of every program: their files hold what `test/cases.ts` states, and the program does
+// the same.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -7,7 +8,7 @@ import { Guest } from '../runtime/test/guest.js';
 import { type Case, caseFiles } from './testing/index.js';
 
 // Compiling takes long on a machine that does other things.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const UPDATE = process.env.UPDATE_CASES === '1';

@@ -3,8 +3,11 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { compile } from '../runtime/test/guest.js';
+
+// Compiling takes long on a machine that does other things.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** The text of the function that the engine calls for a burst. */
 async function onBurst(program: string): Promise<string> {

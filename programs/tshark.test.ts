@@ -34,13 +34,13 @@ describe.skipIf(!existsSync(FOLDER) || !isInstalled())('file by file, as tshark 
         decoded: rows.filter((_, i) => whole[i]),
       });
     }
-  }, 120_000);
+  }, 180_000);
 
   it('has captures to go by', () => {
     expect(captures.size).toBeGreaterThan(100);
   });
 
-  it('count', { timeout: 60_000 }, async () => {
+  it('count', { timeout: 180_000 }, async () => {
     const different: string[] = [];
     const count = await Guest.load('programs/count');
     let before: Record<string, number> = count.counters;
@@ -61,7 +61,7 @@ describe.skipIf(!existsSync(FOLDER) || !isInstalled())('file by file, as tshark 
     expect(different.join('\n')).toBe('');
   });
 
-  it('dnsguard', { timeout: 60_000 }, async () => {
+  it('dnsguard', { timeout: 180_000 }, async () => {
     const different: string[] = [];
     const guard = await Guest.load('programs/dnsguard', { blocked: BLOCKED });
     for (const [name, { packets, decoded }] of captures) {

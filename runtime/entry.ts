@@ -33,8 +33,8 @@
 //
 //   export { onLoad } from 'PROGRAM';
 //
-// A burst has one packet at least (native/abi), so the loop tests at its end only: Cranelift does not
-// turn loops around, and a test at the top would be a second jump per packet.
+// A burst has one packet at least (native/abi), so the loop tests at its end only: Cranelift does
+// not turn loops around, and a test at the top would be a second jump per packet.
 // `transform.js`, which asconfig.json names, puts onPacket itself into the loop, whatever its size.
 // What it calls is inlined or not as Binaryen thinks fit.
 

@@ -161,7 +161,7 @@ export class Ipv4 {
     return Options.find(changetype<usize>(this), IPV4_BYTES, this.headerLength, kind);
   }
 
-  /** Takes one from the time to live, as a router does (RFC 1812, 5.3.1); false if it was 0 or 1. */
+  /** One less to live, as in a router (RFC 1812, 5.3.1); false, and unchanged, at 0 or 1. */
   decrementTimeToLive(): bool {
     const before = this.timeToLive;
     if (before <= 1) return false;

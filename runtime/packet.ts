@@ -190,7 +190,7 @@ export class Packet {
   push(bytes: u32): bool {
     const headroom = this.headroom;
     const length = this.length;
-    if (bytes > headroom || length + bytes > 0xffff) return false;
+    if (bytes > headroom) return false;
     this.place(<u32>this.address - bytes, length + bytes);
     store<u16>(changetype<usize>(this), <u16>(headroom - bytes), DESCRIPTOR_HEADROOM);
     return true;
@@ -209,7 +209,7 @@ export class Packet {
   extend(bytes: u32): bool {
     const tailroom = this.tailroom;
     const length = this.length;
-    if (bytes > tailroom || length + bytes > 0xffff) return false;
+    if (bytes > tailroom) return false;
     store<u16>(changetype<usize>(this), <u16>(tailroom - bytes), DESCRIPTOR_TAILROOM);
     this.place(<u32>this.address, length + bytes);
     return true;
@@ -224,6 +224,7 @@ export class Packet {
     return true;
   }
 
+  // Frames have 16 KiB at most (native/abi, limits), so a length cannot leave its 16 bits.
   @inline
   private place(data: u32, length: u32): void {
     store<u32>(changetype<usize>(this), data, DESCRIPTOR_DATA);

@@ -17,8 +17,8 @@ const PLAIN_OFFSET: u32 = 34;
 /** TCP, UDP and ICMP as one: where their header is, and the checksum over all they carry. */
 export class Transport {
   /**
-   * For views: address of the header of this protocol, of which `bytes` are inside the packet, or 0.
-   * An untagged IPv4 packet without options, as most are, costs two masked comparisons and the
+   * For views: address of the header of this protocol, of which `bytes` are inside the packet, or
+   * 0. The lengths in IP headers are not looked at. An untagged IPv4 packet without options, as most are, costs two masked comparisons and the
    * length; the rest is looked for by {@link IpPayload}.
    */
   @inline
@@ -94,7 +94,7 @@ function whole(packet: Packet): IpPayload | null {
   return end >= payload.offset + field + 2 && packet.has(0, end) ? payload : null;
 }
 
-/** Where the IP packet ends by its own length, 0 when its header does not keep the view's promise. */
+/** Where the IP packet ends by its own length; 0 when there is no view of its header. */
 function ipEnd(packet: Packet, payload: IpPayload): u32 {
   const offset = EthernetPayload.of(packet).offset;
   if (payload.version == 4) {

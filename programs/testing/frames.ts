@@ -1,6 +1,7 @@
 // Frames with right lengths and checksums, from the outside in:
 //
-//   ethernet({ payload: ipv4({ payload: udp({ destinationPort: 53, payload: dnsQuery('a.example') }) }) })
+//   const query = udp({ destinationPort: 53, payload: dnsQuery('a.example') });
+//   const frame = ethernet({ payload: ipv4({ payload: query }) });
 //
 // Each function returns a layer; what encloses it asks it for its number and its bytes. Any field
 // can be given, a wrong one too: that is how malformed packets are made.

@@ -18,7 +18,7 @@ import {
 import { Guest, type Outcome } from './guest.js';
 
 // Compiling takes long on a machine that does other things.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** What the rewriting program does to a packet; `verdict` is drop when it refused. */
 async function act(action: string, amount: number, packet: Uint8Array): Promise<Outcome> {

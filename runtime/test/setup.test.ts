@@ -7,7 +7,7 @@ import { ethernet } from '../../programs/testing/index.js';
 import { readAbi } from './abi.js';
 import { compile, Guest, type Settings } from './guest.js';
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -68,7 +68,7 @@ describe('settings', () => {
   });
 
   it('do not confuse names with a common beginning', async () => {
-    expect(await logs({ tex: 'a', textual: 'b', u3: 1, ['u32' + 'x'.repeat(80)]: 2 })).toEqual(
+    expect(await logs({ tex: 'a', textual: 'b', u3: 1, [`u32${'x'.repeat(80)}`]: 2 })).toEqual(
       await logs({}),
     );
   });

@@ -15,7 +15,7 @@ import {
 import { Guest } from './guest.js';
 
 // Compiling takes long on a machine that does other things.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let probe: Guest;
 
@@ -98,7 +98,8 @@ describe('Ipv4', () => {
     const options = hex('01 94 04 00 00 00 00 00');
     const frame = ethernet({ payload: ipv4({ options, dontFragment: true, payload: udp() }) });
     expect(see(frame).lines.slice(0, 2)).toEqual([
-      'ipv4 192.0.2.1 > 198.51.100.2 header 28 total 36 id 1 df ttl 64 class 0 good good alert at 21',
+      'ipv4 192.0.2.1 > 198.51.100.2 header 28 total 36 id 1 df ttl 64 class 0 good good ' +
+        'alert at 21',
       'payload v4 protocol 17 at 42',
     ]);
   });
@@ -153,7 +154,8 @@ describe('Ipv6', () => {
     expect(see(frame)).toEqual({
       good: true,
       lines: [
-        'ipv6 2001:0db8:0000:0000:0000:0000:0000:0001 > 2001:0db8:0000:0000:0000:0000:0000:0002 class 184 flow 74565 bytes 8 next 17 hops 64',
+        'ipv6 2001:0db8:0000:0000:0000:0000:0000:0001 > 2001:0db8:0000:0000:0000:0000:0000:0002 ' +
+          'class 184 flow 74565 bytes 8 next 17 hops 64',
         'payload v6 protocol 17 at 54',
         'udp 40000 > 9',
         'udp 8 payload 62 to 62',

@@ -1,9 +1,12 @@
 // dnsguard against a slow and plain reading of its README, over random and damaged messages.
 
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Guest } from '../../../runtime/test/guest.js';
 import { concat, dnsMessage, dnsName, ethernet, hex, ipv4, udp } from '../../testing/index.js';
+
+// Compiling takes long on a machine that does other things.
+vi.setConfig({ testTimeout: 180_000 });
 
 const BLOCKED = ['a.b', 'c', 'aa.bb.cc', 'c.c.c', 'd.a.b'];
 const MESSAGE = 42;
