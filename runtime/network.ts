@@ -2,8 +2,8 @@
  * Network byte order (RFC 1700, big endian) on a little-endian machine.
  *
  * WebAssembly has no byte swap. Cranelift turns exactly the shapes of `swap32` and `swap64` into
- * one BSWAP instruction (cranelift-codegen `opts/bitops.isle`), so do not simplify them. For 16 bits
- * there is no such shape: comparing the loaded value with a swapped constant is free, as
+ * one BSWAP instruction (cranelift-codegen `opts/bitops.isle`), so do not simplify them. There is
+ * no such shape for 16 bits: comparing the loaded value with a swapped constant is free, as
  * `hasType(EtherType.Ipv4)` and its like do.
  */
 export class Network {

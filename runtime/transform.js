@@ -1,7 +1,8 @@
-// An asc transform: marks an author's `onPacket` as `@inline`, so that the burst loop of the build's
-// wrapper contains it. Binaryen alone would leave a call per packet (2 to 3 ns) in any program that
-// is not tiny, because it first inlines onPacket's helpers into it and then finds it too large.
-// A decorator in the author's own file would do the same, but formatters refuse those on functions.
+// An asc transform: marks an author's `onPacket` as `@inline`, so that the burst loop of the
+// build's wrapper contains it. Binaryen alone would leave a call per packet (2 to 3 ns) in any
+// program that is not tiny, because it first inlines onPacket's helpers into it and then finds it
+// too large. A decorator in the author's own file would do the same, but formatters refuse those on
+// functions.
 
 import { Node } from 'assemblyscript';
 import { Transform } from 'assemblyscript/transform';

@@ -18,8 +18,8 @@ const PLAIN_OFFSET: u32 = 34;
 export class Transport {
   /**
    * For views: address of the header of this protocol, of which `bytes` are inside the packet, or
-   * 0. The lengths in IP headers are not looked at. An untagged IPv4 packet without options, as most are, costs two masked comparisons and the
-   * length; the rest is looked for by {@link IpPayload}.
+   * 0. The lengths in IP headers are not looked at. An untagged IPv4 packet without options, as
+   * most are, costs two masked comparisons and the length; {@link IpPayload} looks for the rest.
    */
   @inline
   static find(packet: Packet, protocol: Protocol, bytes: u32): usize {

@@ -111,6 +111,7 @@ describe('Ipv4', () => {
       '01 01 01 94',
       '00 94 04 00',
       '07 01 94 04',
+      '94 05 00 00',
     ]) {
       const [line] = see(
         ethernet({ payload: ipv4({ options: hex(options), payload: udp() }) }),
