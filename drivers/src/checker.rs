@@ -35,7 +35,8 @@ struct Flow {
     owner: AtomicU32,
     /// One more than the highest sequence number so far.
     next: AtomicU32,
-    /// Which sequence numbers came: 32 bits of them below the number of the cell (sequence / 32); 0 while empty.
+    /// Which sequence numbers came: the cell's number (sequence / 32) above 32 bits, one for each;
+    /// 0 while empty.
     cells: [AtomicU64; CELLS],
 }
 

@@ -3,6 +3,24 @@
 //! `gen:?rate=1M&size=64&flows=64&seed=1` is what pktgen does: seeded flows, sizes, protocols. Each
 //! packet carries a stamp (flow, sequence, due time), which `sink:` and the transmitting side of
 //! every `gen:` read.
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `rate` | 1M | packets per second, or `max`: always one more, never missed |
+//! | `count` | no end | packets in all, missed ones included |
+//! | `size`, `sizes` | 60 | bytes without FCS: `64`, `64-1500`, `60,590,1514` or `imix` (7:4:1 of those) |
+//! | `flows` | 64 | at most 65,536 |
+//! | `seed` | 1 | which flow and size packet n has follows from seed, n and the number of queues |
+//! | `protocols` | udp | of udp, tcp, icmp, dns, arp, udp6, tcp6, icmp6, dns6: flows take turns |
+//! | `names` | example.com | what DNS flows ask for |
+//! | `vlan` | none | 802.1Q tag |
+//! | `src`, `dst` | 198.18.0.0/16, 198.19.0.0/16 | IPv4 address or prefix (RFC 2544) |
+//! | `src6`, `dst6` | 2001:2:0:1::/64, 2001:2:0:2::/64 | IPv6 address or prefix (RFC 5180) |
+//! | `src_mac`, `dst_mac` | 02:00:00:00:00:PP, 02:00:00:00:01:PP | PP: the port |
+//! | `ring` | 1024 | packets that wait for an lcore before one is missed |
+//!
+//! A size that has no room for a protocol's headers and the stamp is raised: 60 bytes for UDP, ICMP
+//! and ARP, 72 for TCP, 80 for UDP over IPv6.
 
 mod flows;
 mod plan;

@@ -1,4 +1,8 @@
 //! `loop:`: what is sent comes back as received, on the same port and queue.
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `size` | 1024 | packets it holds, a power of two; when it is full it takes no more |
 
 use wirelet_abi::Error;
 use wirelet_packet::ring::{Consumer, Producer, ring};

@@ -1,6 +1,11 @@
 //! `null:`: receives nothing, or endless frames of one size; frees what is sent.
 //!
 //! What DPDK's net_null is: the cost of everything but a device.
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `rx` | nothing | bytes of the UDP packets it receives, 60 or more |
+//! | `packets` | no end | how many |
 
 use std::sync::Arc;
 

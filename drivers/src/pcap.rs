@@ -1,5 +1,15 @@
 //! `pcap:in.pcap,out.pcap`: packets out of a capture file, and into one.
 //!
+//! | option | default | |
+//! |---|---|---|
+//! | `loop` | 1 | how often the input is read; 0 for no end |
+//! | `pace` | off | packets come at the distances their timestamps have |
+//! | `format` | by the output's name | `pcap` or `pcapng` |
+//! | `precision` | the input's, else `ns` | `us` or `ns`: timestamps of the output |
+//!
+//! Either file may be empty: `pcap:in.pcap` frees what is sent to it, `pcap:,out.pcap` receives
+//! nothing. Names that end in `.gz` are written as gzip; inputs are recognised by their bytes.
+//!
 //! A file can wait, so nothing is lost for want of frames: a packet that finds no frame is read
 //! again in the next burst.
 

@@ -2,6 +2,10 @@
 //!
 //! Joins lcores, and pipelines one behind the other. Packets cross without being copied: both ends
 //! have the same region.
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `size` | 1024 | packets in each direction, a power of two; what the first port says holds |
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -263,13 +267,13 @@ mod tests {
         right.set_waker(Arc::clone(&waker));
         waker.announce();
         assert!(rig.send(&mut *left, 0, &[0; 60]));
-        let mut poll = libc_free_poll(&waker);
+        let mut poll = readable(&waker);
         assert!(poll());
         rig.close([left, right]);
     }
 
     /// Whether the waker's descriptor is readable, without a dependency for poll(2).
-    fn libc_free_poll(waker: &Waker) -> impl FnMut() -> bool {
+    fn readable(waker: &Waker) -> impl FnMut() -> bool {
         use std::os::fd::BorrowedFd;
         // SAFETY: the waker outlives the borrow: it is the test's.
         let fd = unsafe { BorrowedFd::borrow_raw(waker.fd()) };

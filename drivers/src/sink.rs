@@ -1,4 +1,13 @@
 //! `sink:`: frees what is sent to it, and checks the stamps of a generator's packets.
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `flows` | 65536 | flows it can follow; packets of more count as `untracked` |
+//!
+//! Counts `received` packets, those `lost` (gaps in a flow's sequence that nothing has filled),
+//! `reordered` (filled a gap late), `duplicates`, `corrupt` (the stamp is damaged), `unstamped`,
+//! and their latency since they were due. What is lost behind a flow's last packet leaves no gap:
+//! compare `received` with the generator's `generated` - `missed`.
 
 use wirelet_abi::Error;
 use wirelet_packet::{FrameCache, Mbuf};

@@ -124,7 +124,8 @@ impl PcapNg {
     /// Total length of the block at the stream's place; `None` when there can't be such a block.
     fn block_bytes(&self, stream: &Stream) -> Option<usize> {
         let bytes = self.order.u32(stream.peek(), 4) as usize;
-        let possible = (FRAMING_BYTES..=BLOCK_BYTES_MAX).contains(&bytes) && bytes % 4 == 0;
+        let possible =
+            (FRAMING_BYTES..=BLOCK_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4);
         possible.then_some(bytes)
     }
 

@@ -194,3 +194,46 @@ fn a_gzip_stream_that_breaks_off_or_is_damaged_is_counted() {
     let two = [packed.clone(), gzip(&variant.write(&packets)[24..])].concat();
     assert_eq!(read_all(&TempFile::with(&two).0).expect("a capture").len(), 1000);
 }
+
+/// A block, or a file's first one, as bytes: kind, first length, body, last length.
+fn block(kind: u32, first: u32, body: &[u8], last: u32) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &first.to_le_bytes(), body, &last.to_le_bytes()].concat()
+}
+
+#[test]
+fn blocks_that_contradict_themselves_are_corrupt_and_end_the_file() {
+    let good = write_blocks(&[
+        Block::Section { big: false },
+        Block::Interface { link_type: 1, snaplen: 0, tsresol: None, tsoffset: 0 },
+        Block::Enhanced { interface: 0, units: 1, bytes: vec![1; 60] },
+    ]);
+    let packet = Outcome::Packet(1000, vec![1; 60]);
+    let section = |major: u8| [0x4D, 0x3C, 0x2B, 0x1A, major, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (what, bad) in [
+        ("its two lengths differ", block(10, 16, &[0; 4], 20)),
+        ("a length that is no multiple of 4", block(10, 14, &[0; 2], 14)),
+        ("shorter than its own framing", block(10, 8, &[], 8)),
+        ("longer than any block", block(10, 64 << 20, &[], 12)),
+        ("a section of version 2", block(0x0A0D_0D0A, 28, &section(2), 28)),
+        ("a section without byte order", block(0x0A0D_0D0A, 28, &[7; 16], 28)),
+        ("an interface without a body", block(1, 12, &[], 12)),
+    ] {
+        let file = TempFile::with(&[&good[..], &bad, &good].concat());
+        let outcomes = read_all(&file.0).expect("a capture");
+        assert_eq!(outcomes, [packet.clone(), Outcome::Dropped("corrupt")], "{what}");
+    }
+    // The first interface is read when the file is opened; what is wrong with it still counts.
+    let first = write_blocks(&[Block::Section { big: true }]);
+    let file = TempFile::with(&[&first[..], &[0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0, 12]].concat());
+    assert_eq!(read_all(&file.0).expect("a capture"), [Outcome::Dropped("corrupt")]);
+}
+
+#[test]
+fn what_is_written_to_a_name_of_gzip_is_gzip() {
+    let file = TempFile::new(".pcapng.gz");
+    assert_eq!(Format::of_path(&file.0), Format::PcapNg);
+    let precision = Precision::Microseconds;
+    CaptureWriter::create(&file.0, Format::PcapNg, precision).expect("created").close().expect("");
+    assert!(std::fs::read(&file.0).expect("read").starts_with(&[0x1F, 0x8B]));
+    assert_eq!(read_all(&file.0).expect("a capture"), []);
+}

@@ -27,7 +27,7 @@ const _: () = {
     assert!(page <= BURST_PAGE_BYTES as usize);
     assert!(BURST_PAGE + BURST_PAGE_BYTES <= SETTINGS_PAGE);
     assert!(SETTINGS_PAGE as usize + crate::limits::SETTINGS_BYTES_MAX <= PACKET_WINDOW as usize);
-    assert!(PACKET_WINDOW % (2 << 20) == 0);
+    assert!(PACKET_WINDOW.is_multiple_of(2 << 20));
     assert!(PACKET_WINDOW_END == STATE_WINDOW && STATE_WINDOW_END == PROGRAM_MEMORY);
 };
 
