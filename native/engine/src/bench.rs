@@ -105,6 +105,7 @@ impl Stage {
     /// read and checked. Returns nanoseconds.
     fn pass(&mut self, size: usize, twin: Option<Twin>) -> Result<u64, Error> {
         let started = clock::cycles();
+        let frame_bytes = self.region.frame_bytes() as u32;
         let mut undecided = 0usize;
         for chunk in self.mbufs.chunks(size) {
             self.burst.mbufs[..chunk.len()].copy_from_slice(chunk);
@@ -126,9 +127,9 @@ impl Stage {
                     twin(self.page.backing().base().cast(), self.instance.memory().address(0));
                 },
             }
-            for index in 0..chunk.len() {
-                let answer = self.page.read(&self.region, index, &mut self.burst.mbufs[index]);
-                undecided += usize::from(answer.is_none_or(|answer| answer.verdict > 3));
+            for (index, mbuf) in self.burst.mbufs[..chunk.len()].iter_mut().enumerate() {
+                let kept = self.page.take(index, mbuf, frame_bytes);
+                undecided += usize::from(!kept || self.page.verdict(index) > 3);
             }
         }
         let elapsed_ns = clock::to_ns(clock::cycles() - started);

@@ -108,18 +108,31 @@ fn run_program(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<
 /// Reads every descriptor back. Returns the fault of the first one that lies, if one does.
 #[inline]
 fn settle(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Fault, Vec<u8>)> {
-    let (mut passing, mut lie) = (0, None);
+    let frame_bytes = way.frames.region().frame_bytes() as u32;
+    let (mut passing, mut passed, mut lie) = (0, 0, None);
     for index in 0..burst.live_count {
         let live = burst.live[index];
+        let mbuf = &mut burst.mbufs[usize::from(live)];
+        if way.page.verdict(index) == Verdict::Pass as u8 && way.page.take(index, mbuf, frame_bytes)
+        {
+            burst.live[passing] = live;
+            passing += 1;
+            passed += 1;
+            continue;
+        }
         match decide(slot, burst, way, index) {
             Outcome::Passes => {
                 burst.live[passing] = live;
                 passing += 1;
             }
             Outcome::Leaves => {}
-            Outcome::Lies => lie = lie.or_else(|| Some(reject(slot, burst, way, index))),
+            Outcome::Lies => {
+                let told = reject(slot, burst, way, index);
+                lie = lie.or(Some(told));
+            }
         }
     }
+    slot.stats.verdicts[Verdict::Pass as usize] += passed;
     burst.live_count = passing;
     lie
 }
@@ -131,14 +144,15 @@ enum Outcome {
 }
 
 /// What becomes of the packet behind descriptor `index`.
-#[inline]
 fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -> Outcome {
     let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
-    let Some(answer) = way.page.read(way.frames.region(), index, mbuf) else {
+    let frame_bytes = way.frames.region().frame_bytes() as u32;
+    let byte = way.page.verdict(index);
+    if !way.page.take(index, mbuf, frame_bytes) {
         return Outcome::Lies;
-    };
-    let Some(verdict) = Verdict::from_byte(answer.verdict) else {
-        if answer.verdict != UNDECIDED {
+    }
+    let Some(verdict) = Verdict::from_byte(byte) else {
+        if byte != UNDECIDED {
             return Outcome::Lies;
         }
         slot.stats.undecided_packets += 1;
@@ -147,12 +161,11 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
     };
     slot.stats.verdicts[verdict as usize] += 1;
     let allowed = way.ports & slot.program.config.redirect_to;
+    let egress = way.page.egress(index);
     match verdict {
         Verdict::Pass => return Outcome::Passes,
         Verdict::Drop => drop_packet(burst, way, index, DropReason::Program),
-        Verdict::Redirect if answer.egress < 64 && allowed >> answer.egress & 1 == 1 => {
-            mbuf.egress = answer.egress;
-        }
+        Verdict::Redirect if egress < 64 && allowed >> egress & 1 == 1 => mbuf.egress = egress,
         Verdict::Redirect => drop_packet(burst, way, index, DropReason::RedirectInvalid),
         Verdict::Punt => match way.punt {
             Some(port) => mbuf.egress = port,

@@ -160,13 +160,14 @@ impl Runner {
     }
 
     fn answer(&self, index: usize, mbuf: &mut Mbuf) -> Option<Answered> {
-        let answer = self.page.read(&self.region, index, mbuf)?;
-        let verdict = Verdict::from_byte(answer.verdict);
-        if verdict.is_none() && answer.verdict != verdict::UNDECIDED {
+        let byte = self.page.verdict(index);
+        let verdict = Verdict::from_byte(byte);
+        let lies = verdict.is_none() && byte != verdict::UNDECIDED;
+        if !self.page.take(index, mbuf, self.region.frame_bytes() as u32) || lies {
             return None;
         }
         let bytes = bytes_of(&self.region, mbuf);
-        Some(Answered { verdict, egress: answer.egress, mark: mbuf.mark, bytes })
+        Some(Answered { verdict, egress: self.page.egress(index), mark: mbuf.mark, bytes })
     }
 
     /// The program's counters.

@@ -7,7 +7,7 @@ use wirelet_abi::stats::LcoreBlock;
 use wirelet_packet::ring::Producer;
 use wirelet_packet::{FrameCache, Mbuf};
 
-use crate::burst::{FORWARD, GONE};
+use crate::burst::GONE;
 use crate::control::Control;
 use crate::lcore::Lcore;
 use crate::port::Port;
@@ -26,7 +26,6 @@ pub fn burst(lcore: &mut Lcore, ingress: usize, forward: Option<u16>) {
     }
     for &live in &lcore.burst.live[..passing] {
         let mbuf = &mut lcore.burst.mbufs[usize::from(live)];
-        debug_assert!(mbuf.egress == FORWARD);
         mbuf.egress = forward.unwrap_or(GONE);
         if forward.is_none() {
             lcore.frames.give(mbuf.frame);
