@@ -4,12 +4,15 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { generateTypes } from '../../scripts/generate-types.js';
 import { Compiler } from '../../src/compile/compiler.js';
 import { loadProfile, resolvedOptions, runtimeFolder } from '../../src/compile/profile.js';
 import { compile, PASS, program, rejection, write } from './workshop.js';
 
 const MODULE = fileURLToPath(new URL('../../src/compile/compiler.ts', import.meta.url));
+
+const { generateTypes } = (await import('../../scripts/generate-types.js' as string)) as {
+  generateTypes(): Promise<Map<string, string>>;
+};
 
 /** A compiler whose thread runs `body` for each job. */
 function misbehaving(body: string, timeoutMs = 20_000): Compiler {

@@ -11,6 +11,12 @@ import { appendCustomSection, readModule } from '../../src/compile/wasm-module.j
 import { WireletError } from '../../src/error.js';
 import { compile, folder, PASS, program } from './workshop.js';
 
+/** The part of the global that is used; its types come with a browser's library only. */
+declare const WebAssembly: {
+  Module: new (wasm: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { exports: object };
+};
+
 const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 /** The code that something throws; anything else than a coded error fails the test. */
@@ -30,7 +36,7 @@ function trapOffset(wasm: Uint8Array): number {
   const imports = { wirelet: { abort: () => {}, log: () => {}, counter: () => 0 } };
   const { exports } = new WebAssembly.Instance(module, imports);
   const { memory, onBurst, _initialize } = exports as {
-    memory: WebAssembly.Memory;
+    memory: { buffer: ArrayBuffer };
     onBurst: (burst: number) => void;
     _initialize?: () => void;
   };
