@@ -14,7 +14,11 @@ async function onBurst(program: string): Promise<string> {
   const { wat } = await compile(`programs/${program}`);
   const start = wat.indexOf(` (func $programs/${program}/wirelet-entry/onBurst `);
   const end = wat.indexOf('\n )\n', start);
-  return `${wat.slice(start, end)}\n )\n`;
+  // What abort gets are addresses and line numbers, which change with any line of the SDK.
+  const text = wat
+    .slice(start, end)
+    .replace(/(\n +i32\.const -?\d+){4}(\n +call \S+\/abort\n)/g, '$2');
+  return `${text}\n )\n`;
 }
 
 describe.each(['drop', 'macswap', 'dnsguard'])('%s', (program) => {

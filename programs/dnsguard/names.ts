@@ -59,7 +59,6 @@ export class Names {
       this.labels[count++] = at;
       at += bytes + 1;
     }
-    if (at >= limit) return false;
     this.end = at + 1;
     let hash = HASH_START;
     let stop = at;

@@ -247,7 +247,7 @@
       end
       i32.const 1073743648
       i32.const 1073743744
-      i32.const 235
+      i32.const 236
       i32.const 3
       call $~lib/@wirelet/runtime/wirelet/abort
       unreachable

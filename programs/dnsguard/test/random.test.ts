@@ -8,7 +8,7 @@ import { concat, dnsMessage, dnsName, ethernet, hex, ipv4, udp } from '../../tes
 // Compiling takes long on a machine that does other things.
 vi.setConfig({ testTimeout: 180_000 });
 
-const BLOCKED = ['a.b', 'c', 'aa.bb.cc', 'c.c.c', 'd.a.b'];
+const BLOCKED = ['a.b', 'c', 'aa.bb.cc', 'c.c.c', 'd.a.b', 'z'];
 const MESSAGE = 42;
 
 interface Judgement {
@@ -55,7 +55,20 @@ function readName(message: Uint8Array, start: number): { text: string; end: numb
   }
 }
 
-const label = fc.constantFrom('a', 'b', 'c', 'd', 'aa', 'bb', 'cc', 'A', 'C', 'x'.repeat(63), 'q');
+const label = fc.constantFrom(
+  'a',
+  'b',
+  'c',
+  'd',
+  'aa',
+  'bb',
+  'cc',
+  'A',
+  'C',
+  'Z',
+  'x'.repeat(63),
+  'q',
+);
 const name = fc.array(label, { maxLength: 6 }).map((labels) => dnsName(labels.join('.')));
 const question = name.map((bytes) => concat(bytes, hex('0001 0001')));
 const body = fc.array(question, { maxLength: 5 }).map((questions) => concat(...questions));
@@ -92,7 +105,7 @@ it('does what its README says, for any message', async () => {
     { numRuns: 5000 },
   );
   // Each kind was there, often.
-  expect(seen.blocked).toBeGreaterThan(250);
-  expect(seen.malformed).toBeGreaterThan(250);
-  expect(seen.queries - seen.blocked - seen.malformed).toBeGreaterThan(250);
+  expect(seen.blocked).toBeGreaterThan(100);
+  expect(seen.malformed).toBeGreaterThan(100);
+  expect(seen.queries - seen.blocked - seen.malformed).toBeGreaterThan(100);
 });
