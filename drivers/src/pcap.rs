@@ -133,11 +133,10 @@ impl Device for PcapDevice {
         if let Some(output) = &mut self.output {
             for mbuf in burst {
                 // SAFETY: the packet lies within its frame (the engine's invariant), and the frame
-                // is ours until it is given back. A guest may not run now: its lcore is here.
-                let bytes = unsafe {
-                    std::slice::from_raw_parts(self.region.data(mbuf), mbuf.length.into())
-                };
-                output.write(mbuf.timestamp_ns, bytes);
+                // is ours until it is given back.
+                unsafe {
+                    output.write_raw(mbuf.timestamp_ns, self.region.data(mbuf), mbuf.length);
+                }
             }
         }
         frames.give_burst(burst);

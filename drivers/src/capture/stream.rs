@@ -176,3 +176,41 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::testing::Folder;
+
+    /// 1.3 MB, plain and packed: more than the buffer holds.
+    fn streams(folder: &Folder) -> [Stream; 2] {
+        let bytes: Vec<u8> = (0..1_300_000u32).map(|byte| (byte / 7) as u8).collect();
+        std::fs::write(folder.path("plain"), &bytes).expect("written");
+        let file = File::create(folder.path("packed")).expect("created");
+        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        encoder.write_all(&bytes).expect("packed");
+        encoder.finish().expect("packed");
+        ["plain", "packed"].map(|name| Stream::open(&folder.path(name)).expect("opens"))
+    }
+
+    #[test]
+    fn bytes_come_in_order_whether_they_are_taken_or_skipped() {
+        let folder = Folder::new();
+        for mut stream in streams(&folder) {
+            for _ in 0..2 {
+                assert_eq!(stream.fill(3), 3);
+                let start = stream.take(3);
+                assert_eq!(stream.taken(start, 3), [0, 0, 0]);
+                assert_eq!(stream.skip(1_000_000), 1_000_000);
+                assert_eq!(stream.fill(200_000), 200_000);
+                assert_eq!(stream.peek()[..9], [9, 9, 9, 10, 10, 10, 10, 10, 10]);
+                stream.take(200_000);
+                assert_eq!((stream.fill(99_998), stream.skip(1 << 30)), (99_997, 99_997));
+                assert!(matches!(stream.ending(), Some(Ending::Over)));
+                stream.rewind().expect("a regular file");
+            }
+        }
+    }
+}

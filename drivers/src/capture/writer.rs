@@ -111,12 +111,36 @@ impl CaptureWriter {
 
     /// Adds a packet of at most 65,535 bytes with its time in ns since the epoch. What pcap's 32
     /// bits of seconds can't hold becomes the last second that they can.
-    #[inline]
+    ///
+    /// # Panics
+    /// When it is longer.
     pub fn write(&mut self, timestamp_ns: u64, bytes: &[u8]) {
-        debug_assert!(bytes.len() <= usize::from(u16::MAX));
-        match self.format {
-            Format::Pcap => self.push_record(timestamp_ns, bytes),
-            Format::PcapNg => self.push_block(timestamp_ns, bytes),
+        let length = u16::try_from(bytes.len()).expect("a packet of at most 65,535 bytes");
+        // SAFETY: a slice is readable for its length.
+        unsafe { self.write_raw(timestamp_ns, bytes.as_ptr(), length) }
+    }
+
+    /// The same for a packet in a frame: no reference is made to bytes that a guest may see.
+    ///
+    /// # Safety
+    /// From `data` on, `length` bytes can be read.
+    #[inline]
+    pub unsafe fn write_raw(&mut self, timestamp_ns: u64, data: *const u8, length: u16) {
+        let padding = match self.format {
+            Format::Pcap => self.push_record_header(timestamp_ns, length),
+            Format::PcapNg => self.push_block_header(timestamp_ns, length),
+        };
+        let (start, length) = (self.chunk.len(), usize::from(length));
+        self.chunk.reserve(length);
+        // SAFETY: the caller says that `length` bytes can be read; the room for them was just
+        // reserved behind the chunk's bytes, and is full when the length says so.
+        unsafe {
+            self.chunk.as_mut_ptr().add(start).copy_from_nonoverlapping(data, length);
+            self.chunk.set_len(start + length);
+        }
+        if let Some((padding, total)) = padding {
+            self.chunk.extend_from_slice(&[0; 3][..padding]);
+            self.push_u32(total);
         }
         self.packets_in_chunk += 1;
         if self.chunk.len() >= CHUNK_BYTES {
@@ -216,21 +240,17 @@ impl CaptureWriter {
         self.push_u32(super::ETHERNET);
     }
 
-    /// Section 5 of the pcap draft.
+    /// Section 5 of the pcap draft; nothing follows the bytes.
     #[inline]
-    fn push_record(&mut self, timestamp_ns: u64, bytes: &[u8]) {
+    fn push_record_header(&mut self, timestamp_ns: u64, length: u16) -> Option<(usize, u32)> {
         let (seconds, nanoseconds) = (timestamp_ns / 1_000_000_000, timestamp_ns % 1_000_000_000);
         let fraction = match self.precision {
             Precision::Microseconds => nanoseconds / 1000,
             Precision::Nanoseconds => nanoseconds,
         };
-        let mut header = [0; 16];
-        header[..4].copy_from_slice(&u32::try_from(seconds).unwrap_or(u32::MAX).to_ne_bytes());
-        header[4..8].copy_from_slice(&(fraction as u32).to_ne_bytes());
-        header[8..12].copy_from_slice(&(bytes.len() as u32).to_ne_bytes());
-        header[12..].copy_from_slice(&(bytes.len() as u32).to_ne_bytes());
-        self.chunk.extend_from_slice(&header);
-        self.chunk.extend_from_slice(bytes);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self.push_words([seconds, fraction as u32, length.into(), length.into()]);
+        None
     }
 
     /// Sections 4.1 and 4.2 of the pcapng draft: one section, one interface.
@@ -262,20 +282,23 @@ impl CaptureWriter {
         self.push_u32(bytes);
     }
 
-    /// Section 4.3 of the pcapng draft.
+    /// Section 4.3 of the pcapng draft; returns the padding and the length that follow the bytes.
     #[inline]
-    fn push_block(&mut self, timestamp_ns: u64, bytes: &[u8]) {
+    fn push_block_header(&mut self, timestamp_ns: u64, length: u16) -> Option<(usize, u32)> {
         let units = match self.precision {
             Precision::Microseconds => timestamp_ns / 1000,
             Precision::Nanoseconds => timestamp_ns,
         };
-        let padded = bytes.len().next_multiple_of(4);
-        let (total, length) = ((32 + padded) as u32, bytes.len() as u32);
-        let words = [6, total, 0, (units >> 32) as u32, units as u32, length, length];
-        words.iter().for_each(|word| self.chunk.extend_from_slice(&u32::to_ne_bytes(*word)));
-        self.chunk.extend_from_slice(bytes);
-        self.chunk.extend_from_slice(&[0; 3][..padded - bytes.len()]);
-        self.push_u32(total);
+        let padding = usize::from(length).next_multiple_of(4) - usize::from(length);
+        let (length, total) = (u32::from(length), 32 + u32::from(length) + padding as u32);
+        self.push_words([6, total, 0, (units >> 32) as u32, units as u32, length, length]);
+        Some((padding, total))
+    }
+
+    /// One copy for all words of a header.
+    #[inline]
+    fn push_words<const N: usize>(&mut self, words: [u32; N]) {
+        self.chunk.extend_from_slice(words.map(u32::to_ne_bytes).as_flattened());
     }
 
     fn push_u16(&mut self, value: u16) {
@@ -289,4 +312,58 @@ impl CaptureWriter {
 
 fn output_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorCode::OutputFailed, format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    fn written(name: &str, format: Format, precision: Precision) -> Vec<u8> {
+        let folder = Folder::new();
+        let path = folder.path(name);
+        let mut writer = CaptureWriter::create(&path, format, precision).expect("created");
+        writer.write(0x1_0000_0001 * 1_000_000_000 + 5_999, &[7; 5]);
+        writer.close().expect("written");
+        std::fs::read(path).expect("read")
+    }
+
+    fn words(bytes: &[u8]) -> Vec<u32> {
+        bytes.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().expect("4"))).collect()
+    }
+
+    #[test]
+    fn a_pcap_file_is_as_the_draft_says() {
+        let file = written("a.pcap", Format::Pcap, Precision::Microseconds);
+        assert_eq!(words(&file[..24])[..], [0xA1B2_C3D4, 2 | 4 << 16, 0, 0, 262_144, 1]);
+        assert_eq!(words(&file[24..40]), [u32::MAX, 5, 5, 5], "seconds end at 2^32 - 1");
+        assert_eq!(file[40..], [7; 5]);
+        let file = written("a.pcap", Format::Pcap, Precision::Nanoseconds);
+        assert_eq!((words(&file[..4]), words(&file[28..32])), (vec![0xA1B2_3C4D], vec![5_999]));
+    }
+
+    #[test]
+    fn a_pcapng_file_is_as_the_draft_says() {
+        let file = written("a.pcapng", Format::PcapNg, Precision::Nanoseconds);
+        assert_eq!(words(&file[..8]), [0x0A0D_0D0A, 28]);
+        assert_eq!(words(&file[28..60]), [1, 32, 1, 262_144, 9 | 1 << 16, 9, 0, 32]);
+        let time = 0x1_0000_0001 * 1_000_000_000u64 + 5_999;
+        let header = [6, 40, 0, (time >> 32) as u32, time as u32, 5, 5];
+        assert_eq!(words(&file[60..88]), header);
+        assert_eq!(file[88..96], [7, 7, 7, 7, 7, 0, 0, 0]);
+        assert_eq!(words(&file[96..]), [40]);
+    }
+
+    #[test]
+    fn the_name_tells_the_format() {
+        for (name, format) in [
+            ("a.pcap", Format::Pcap),
+            ("a.pcapng", Format::PcapNg),
+            ("a.pcapng.gz", Format::PcapNg),
+            ("a.pcap.gz", Format::Pcap),
+            ("a", Format::Pcap),
+        ] {
+            assert_eq!(Format::of_path(name.as_ref()), format, "{name}");
+        }
+    }
 }

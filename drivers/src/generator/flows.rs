@@ -90,8 +90,8 @@ impl Flows {
         let end = usize::from(length) - STAMP_BYTES;
         let copied = self.pieces * PIECE;
         // SAFETY: templates and packets are no longer than the data room (checked when the flows
-        // were made), which the caller says is ours alone; so no byte written here is elsewhere,
-        // and the slice of headers is the only reference to them.
+        // were made), which the caller says is ours alone; patches lie within the template. So no
+        // byte written here is elsewhere.
         unsafe {
             for (piece, bytes) in template.iter().enumerate() {
                 data.add(piece * PIECE).cast::<[u8; PIECE]>().write_unaligned(*bytes);
@@ -100,8 +100,9 @@ impl Flows {
                 data.add(copied).write_bytes(0, end - copied);
             }
             if !self.fixed {
-                let headers = std::slice::from_raw_parts_mut(data, copied);
-                flow.shape.finish(headers, length.into());
+                for (at, value) in flow.shape.patches(template.as_flattened(), length.into()) {
+                    data.add(at).cast::<u16>().write_unaligned(value.to_be());
+                }
             }
             data.add(end).cast::<u128>().write_unaligned(head);
             data.add(end + 16).cast::<u16>().write_unaligned(check);

@@ -100,7 +100,7 @@ pub(crate) struct Shape {
 
 impl FlowHeader<'_> {
     /// The flow's first bytes, up to where zeros and the stamp follow. Lengths are 0 in it, and
-    /// checksums hold the sum of everything but lengths: [`Shape::finish`] completes both.
+    /// checksums hold the sum of everything but lengths: [`Shape::patches`] completes both.
     pub(crate) fn build(&self) -> (Vec<u8>, Shape) {
         let mut bytes = Vec::with_capacity(128);
         bytes.extend(self.destination_mac);
@@ -213,34 +213,46 @@ impl FlowHeader<'_> {
 }
 
 impl Shape {
-    /// Writes lengths and checksums of a packet of `length` bytes into its headers.
+    /// Lengths and checksums of a packet of `length` bytes, as (offset, value), from its template.
+    /// A list of numbers, so that it serves native buffers and frames alike: no reference is ever
+    /// made into a frame, which a guest may see.
     #[inline]
-    pub(crate) fn finish(&self, bytes: &mut [u8], length: usize) {
+    pub(crate) fn patches(&self, template: &[u8], length: usize) -> [(usize, u16); 4] {
+        // What a protocol has no use for writes the destination's first bytes again.
+        let mut patches = [(0, get(template, 0)); 4];
         if self.transport == Transport::None {
-            return;
+            return patches;
         }
         let at = usize::from(self.network_at);
         let network_bytes = (length - at) as u16;
         if self.ipv6 {
-            put(bytes, at + 4, network_bytes - 40);
+            patches[0] = (at + 4, network_bytes - 40);
         } else {
-            put(bytes, at + 2, network_bytes);
-            let sum = u64::from(get(bytes, at + 10)) + u64::from(network_bytes);
-            put(bytes, at + 10, !fold(sum));
+            let sum = u64::from(get(template, at + 10)) + u64::from(network_bytes);
+            patches[0] = (at + 2, network_bytes);
+            patches[1] = (at + 10, !fold(sum));
         }
         let (_, _, checksum, lengths) = self.transport.facts();
         let at = usize::from(self.transport_at);
         let transport_bytes = (length - at) as u16;
         if self.transport == Transport::Udp {
-            put(bytes, at + 4, transport_bytes);
+            patches[2] = (at + 4, transport_bytes);
         }
-        let sum = u64::from(get(bytes, at + checksum)) + lengths * u64::from(transport_bytes);
+        let sum = u64::from(get(template, at + checksum)) + lengths * u64::from(transport_bytes);
         // RFC 768: a checksum of 0 says that there is none; 0xFFFF is the same number.
         let value = match !fold(sum) {
             0 if self.transport == Transport::Udp => 0xFFFF,
             value => value,
         };
-        put(bytes, at + checksum, value);
+        patches[3] = (at + checksum, value);
+        patches
+    }
+
+    /// Completes a template whose packets all have `length` bytes.
+    pub(crate) fn finish(&self, template: &mut [u8], length: usize) {
+        for (at, value) in self.patches(template, length) {
+            template[at..at + 2].copy_from_slice(&value.to_be_bytes());
+        }
     }
 }
 
@@ -279,11 +291,6 @@ fn sum_of(bytes: &[u8]) -> u64 {
 #[inline]
 fn get(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
-}
-
-#[inline]
-fn put(bytes: &mut [u8], at: usize, value: u16) {
-    bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
 #[cfg(test)]
