@@ -245,10 +245,6 @@
        i32.const 0
        br $__inlined_func$programs/dnsguard/index/onDns$3
       end
-      i32.const 1073743648
-      i32.const 1073743744
-      i32.const 236
-      i32.const 3
       call $~lib/@wirelet/runtime/wirelet/abort
       unreachable
      end
