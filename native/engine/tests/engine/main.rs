@@ -1,0 +1,10 @@
+//! The engine from outside, as host and hostile programs meet it. One binary: linking wasmtime is
+//! most of what a test costs.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod door;
+mod door_bytes;
+mod door_features;
+mod door_limits;
