@@ -5,7 +5,7 @@
 
 import { type ResolvedConfig, type ResolveOptions, resolveConfig } from './config/resolve.js';
 import type { WireletConfig } from './config/schema.js';
-import { isErrorCode, WireletError } from './error.js';
+import { asWireletError, isErrorCode, WireletError } from './error.js';
 import { type Fault, faultOf } from './fault.js';
 import { Listeners } from './listeners.js';
 import { type NativeAppliance, type NativeEvent, native, rethrowNative } from './native.js';
@@ -146,6 +146,11 @@ export class Appliance {
   ): this {
     this.#listeners.remove(name, listener);
     return this;
+  }
+
+  /** Makes a failure of the host an `error` event; the lcores go on. */
+  report(thrown: unknown): void {
+    this.#listeners.emit('error', asWireletError(thrown));
   }
 
   /**

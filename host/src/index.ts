@@ -19,6 +19,8 @@ export {
   type LogLine,
   type StopOptions,
 } from './appliance.js';
+export { type BenchOptions, type BenchResult, type BenchRow, bench } from './bench.js';
+export { type CheckResult, checkProgram } from './check.js';
 export {
   type ConfigEnv,
   type ConfigExport,
@@ -37,6 +39,7 @@ export {
 export { type ErrorCode, WireletError } from './error.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
 export { type LoadedProgram, loadProgram } from './program.js';
+export { type ReplayOptions, type ReplayResult, replay } from './replay.js';
 export { type Conservation, conservation, type PortConservation } from './stats/conservation.js';
 export type { Percentiles } from './stats/histogram.js';
 export type { LcoreStats, PortStats, ProgramStats, Stats } from './stats/stats.js';

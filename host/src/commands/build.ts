@@ -1,6 +1,7 @@
 /** `wirelet build`: a program to a .wasm file and its source map. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { formatDiagnostics } from '../compile/diagnostics.js';
 import { WireletError } from '../error.js';
 import { loadProgram, shownPath } from '../program.js';
 import { duration, grouped } from '../terminal/numbers.js';
@@ -10,6 +11,7 @@ const NS_PER_MS = 1e6;
 
 export async function run({ arguments: [source = ''], options, output }: Call): Promise<number> {
   const program = await loadProgram(source);
+  if (program.warnings.length > 0) output.message(formatDiagnostics(program.warnings));
   const { cached, durationMs: compileMs } = program;
   const file = resolve(options.text('out') ?? `build/${program.name}.wasm`);
   const sourceMap = program.sourceMap === null ? null : `${file}.map`;

@@ -1,5 +1,6 @@
 /** `wirelet check`: would the engine accept this program? */
 import { type CheckResult, checkProgram } from '../check.js';
+import { formatDiagnostics } from '../compile/diagnostics.js';
 import { loadProgram } from '../program.js';
 import { duration, grouped } from '../terminal/numbers.js';
 import type { Call } from './command.js';
@@ -9,6 +10,7 @@ const NS_PER_MS = 1e6;
 
 export async function run({ arguments: [source = ''], options, output }: Call): Promise<number> {
   const program = await loadProgram(source);
+  if (program.warnings.length > 0) output.message(formatDiagnostics(program.warnings));
   const settings = await readSettings(options, [program.name]);
   const result = checkProgram(program, settings.get(program.name));
   for (const line of result.logs) output.message(`[${program.name}] ${line}`);

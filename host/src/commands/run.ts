@@ -40,6 +40,7 @@ export async function run({ arguments: [path], options, output }: Call): Promise
     output.message(`stopping: packets inside get ${drainMs} ms to leave; ^C again ends at once`);
   });
   const stopTables = showTables(appliance, output);
+  const stopCatching = catchUncaught(appliance);
   try {
     appliance.start();
     output.message(`${startText(appliance, file)}; ^C stops it`);
@@ -49,6 +50,7 @@ export async function run({ arguments: [path], options, output }: Call): Promise
     if (problem) errors.push(problem);
   } finally {
     stopTables();
+    stopCatching();
     interrupt.release();
   }
   print(appliance, errors, interrupt.received, output);
@@ -78,6 +80,13 @@ function report(appliance: Appliance, output: Output): WireletError[] {
     output.problem(error);
   });
   return errors;
+}
+
+/** Code of the config may fail at any time; that is reported, and the lcores go on. */
+function catchUncaught(appliance: Appliance): () => void {
+  const onUncaught = (thrown: unknown) => appliance.report(thrown);
+  process.on('uncaughtException', onUncaught);
+  return () => process.off('uncaughtException', onUncaught);
 }
 
 /** A table each second on a terminal, elsewhere a line with --verbose; the end of it. */

@@ -59,11 +59,6 @@ export class Output {
     if (this.options.verbose) this.stderr.write(`${text}\n`);
   }
 
-  /** Something that deserves to be read even with `--quiet`. */
-  warning(text: string): void {
-    this.stderr.write(`${this.#errorColors.yellow('warning')}: ${text}\n`);
-  }
-
   /** A text that is complete as it is, such as a fault report. */
   report(format: (colors: Colors) => string): void {
     this.stderr.write(`${format(this.#errorColors)}\n`);
