@@ -121,7 +121,10 @@ export interface NativeFault {
 /** A program on the calling thread: tests, tools, Workers. */
 export interface NativeRunner {
   /** Runs one burst of 1 to 256 packets; `packets` come back as they are after it. */
-  run(packets: Uint8Array[], ports: number[]): {
+  run(
+    packets: Uint8Array[],
+    ports: number[],
+  ): {
     /** Names as in VERDICTS, or 'undecided'. */
     verdicts: string[];
     egress: number[];
