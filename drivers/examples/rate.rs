@@ -1,4 +1,5 @@
-//! What a packet costs in each device, one lcore, no programs: `cargo run --release --example rate`.
+//! What a packet costs in each device, one lcore, no programs:
+//! `cargo run --release -p wirelet-drivers --example rate`.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::time::Instant;

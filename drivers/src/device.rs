@@ -12,12 +12,12 @@ use wirelet_packet::{FrameCache, Mbuf, Region, Waker};
 /// called by two threads at once, and `rx_burst` and `tx_burst` allocate nothing and take no lock.
 ///
 /// Whoever holds an [`Mbuf`] owns its frame. A device owns the frames it was given by `tx_burst`
-/// until it has sent them, and then gives them back to the cache: in `tx_burst` itself when it sends
-/// at once, else in `reclaim`.
+/// until it has sent them, and then gives them back to the cache: in `tx_burst` itself when it
+/// sends at once, else in `reclaim`.
 pub trait Device: Send {
     /// Receives up to `burst.len()` packets, in order; returns how many. Fills every field but
-    /// `egress`, `mark` and `scratch`, which are 0, and writes `port`. Packets that it can't deliver
-    /// (too long, no frame, ...) it counts in `stats`.
+    /// `egress`, `mark` and `scratch`, which are 0, and writes `port`. Packets that it can't
+    /// deliver (too long, no frame, ...) it counts in `stats`.
     fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize;
 
     /// Sends the first n packets of `burst`, in order, and returns n; the rest stay the caller's. A

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `rate` | 1M | packets per second, or `max`: always one more, never missed |
 //! | `count` | no end | packets in all, missed ones included |
-//! | `size`, `sizes` | 60 | bytes without FCS: `64`, `64-1500`, `60,590,1514` or `imix` (7:4:1 of those) |
+//! | `size`, `sizes` | 60 | without FCS: `64`, `64-1500`, `60,590,1514`, `imix` (7:4:1 of these) |
 //! | `flows` | 64 | at most 65,536 |
 //! | `seed` | 1 | which flow and size packet n has follows from seed, n and the number of queues |
 //! | `protocols` | udp | of udp, tcp, icmp, dns, arp, udp6, tcp6, icmp6, dns6: flows take turns |

@@ -60,7 +60,7 @@ fn generate(spec: &str, file: &TempFile) {
     let region = Region::new(RegionConfig { frames: 256, ..RegionConfig::default() });
     let region = region.expect("a region");
     let mut frames = region.cache();
-    let mut device = |spec: &str| {
+    let device = |spec: &str| {
         let context = OpenContext { region: region.clone(), port: 1, queues: 1 };
         let opened = open(spec, &context, &mut Rings::default());
         opened.unwrap_or_else(|error| panic!("{error}")).remove(0)

@@ -1,4 +1,5 @@
-//! Capture files: written and read back, damaged, 830 that nobody here made, and what the generator makes.
+//! Capture files: written and read back, damaged, 830 that nobody here made, and what the
+//! generator makes.
 
 mod corpus;
 mod damage;
