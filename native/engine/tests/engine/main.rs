@@ -4,7 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod conservation;
 mod door;
 mod door_bytes;
 mod door_features;
 mod door_limits;
+mod faults;
