@@ -175,7 +175,13 @@ impl Appliance {
             let cpu = self.cpus[lcore.index];
             let errors = Arc::clone(&self.close_errors);
             let name = format!("wirelet-lcore{}", lcore.index);
-            self.threads.push(spawn(name, move || lcore_thread(lcore, cpu, &errors))?);
+            self.control.started.fetch_add(1, Ordering::AcqRel);
+            let thread = spawn(name, move || lcore_thread(lcore, cpu, &errors));
+            if thread.is_err() {
+                // The others must not wait for one that never ran.
+                self.control.started.fetch_sub(1, Ordering::AcqRel);
+            }
+            self.threads.push(thread?);
         }
         Ok(())
     }
@@ -260,13 +266,13 @@ impl Drop for Appliance {
 }
 
 fn check_limits(config: &ApplianceConfig) -> Result<(), Error> {
-    let frames_min = config.lcores.len() * 1024;
+    // Per lcore: a burst that comes in while one goes out, and what other caches may hold back.
+    let frames_min = config.lcores.len() * (2 * config.burst + 640) - 640;
     let checks = [
         ("lcores", config.lcores.len(), 1, limits::LCORES_MAX),
         ("ports", config.ports.len(), 1, limits::PORTS_MAX),
         ("programs", config.programs.len(), 0, limits::PROGRAMS_MAX),
         ("packets per burst", config.burst, 1, limits::BURST_MAX),
-        // Each lcore's cache holds up to 640; rings and devices want some too.
         ("frames", config.region.frames, frames_min, usize::MAX),
     ];
     for (what, count, min, max) in checks {
@@ -362,7 +368,7 @@ fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Er
         lcore.events.send(What::Lcore(Error::new(ErrorCode::LcoreFailed, text)));
         lcore::abandon(&mut lcore);
     }
-    control.left.wait();
+    control.leave();
     // A bug in a device must not keep the others from being closed.
     let closed = catch_unwind(AssertUnwindSafe(|| {
         lcore::drop_handovers(&mut lcore, DropReason::Stopped);

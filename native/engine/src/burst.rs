@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wirelet_abi::limits::BURST_MAX;
+use wirelet_abi::limits::{BURST_MAX, PACKET_BYTES_MIN};
 use wirelet_abi::verdict::UNDECIDED;
 use wirelet_abi::{BurstHeader, Descriptor, Error, guest};
 use wirelet_packet::{Backing, Mbuf, Pages, Region};
@@ -170,12 +170,14 @@ fn located(word: u64, frame_bytes: u32) -> u64 {
     (word & !0xFFFF_FFFF) | u64::from(data)
 }
 
-/// A program has moved or resized the packet: within its own frame this is fine.
+/// A program has moved or resized the packet: within its own frame, and down to an Ethernet header,
+/// this is fine. What is shorter is no packet, and the next program need not look for that.
 fn relocate(mbuf: &mut Mbuf, place: u64, frame_bytes: u32) -> bool {
     let (data, length) = (place as u32, (place >> 32) as u16);
     let offset = data.wrapping_sub(guest::PACKET_WINDOW + mbuf.frame * frame_bytes);
     // A `data` before the frame has become a huge offset, so the sum can't wrap past this.
-    if offset > frame_bytes || offset + u32::from(length) > frame_bytes {
+    let inside = offset <= frame_bytes && offset + u32::from(length) <= frame_bytes;
+    if !inside || usize::from(length) < PACKET_BYTES_MIN {
         return false;
     }
     mbuf.offset = offset as u16;

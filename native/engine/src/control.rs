@@ -1,8 +1,8 @@
 //! What host and lcores tell each other while they run.
 
 use std::sync::Arc;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use wirelet_packet::{Waker, clock};
 
@@ -30,8 +30,9 @@ pub struct Control {
     pub taken_over: AtomicU64,
     /// Ports that exist, a bit each.
     pub ports: u64,
-    /// All lcores have left their loops: nothing is handed over any more.
-    pub left: Barrier,
+    /// Lcores whose threads were started.
+    pub started: AtomicUsize,
+    left: AtomicUsize,
     /// Where faulted programs go.
     pub rebuilds: RebuildSender,
     /// Rebuild at once, on the lcore.
@@ -75,7 +76,8 @@ impl Control {
         Control {
             stop: AtomicU8::new(Stop::No as u8),
             drain_until_ns: AtomicU64::new(0),
-            left: Barrier::new(lcores.len()),
+            started: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
             lcores,
             handed_over: AtomicU64::new(0),
             taken_over: AtomicU64::new(0),
@@ -108,6 +110,14 @@ impl Control {
         let all = self.lcores.iter().all(|lcore| lcore.drained.load(Ordering::Acquire));
         all && self.handovers_settled()
             || clock::now_ns() >= self.drain_until_ns.load(Ordering::Relaxed)
+    }
+
+    /// An lcore has left its loop; returns when all have, so that nothing is handed over any more.
+    pub fn leave(&self) {
+        self.left.fetch_add(1, Ordering::AcqRel);
+        while self.left.load(Ordering::Acquire) < self.started.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_micros(50));
+        }
     }
 
     /// Whether every packet that was handed over has been taken.

@@ -110,13 +110,18 @@ fn plan(lcore: &mut Lcore) -> Option<u64> {
     (sleep_ns >= SLEEP_MIN_NS).then_some(sleep_ns)
 }
 
+/// Lets devices write out what they have collected.
+pub fn flush(lcore: &mut Lcore) {
+    for device in lcore.ports.iter_mut().filter_map(|port| port.device.as_mut()) {
+        device.flush();
+    }
+}
+
 fn sleep(lcore: &mut Lcore) -> bool {
     let slept = if let Some(sleep_ns) = plan(lcore) {
         lcore.stats.state = state::SLEEPING;
         lcore.stats.sleeps += 1;
-        for device in lcore.ports.iter_mut().filter_map(|port| port.device.as_mut()) {
-            device.flush();
-        }
+        flush(lcore);
         publish(lcore);
         let timeout = libc::timespec { tv_sec: 0, tv_nsec: sleep_ns.min(999_999_999) as i64 };
         let descriptors = &mut lcore.idler.descriptors;

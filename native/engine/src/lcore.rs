@@ -90,6 +90,9 @@ pub fn run(lcore: &mut Lcore) {
         }
         let due = lcore.stats.bursts - published >= PUBLISH_BURSTS;
         if due || packets == 0 && lcore.idler.publishes() {
+            if packets == 0 {
+                idle::flush(lcore);
+            }
             publish(lcore);
             published = lcore.stats.bursts;
         }
