@@ -49,10 +49,11 @@ export interface StopOptions {
  * Compiles the programs of `config` and opens its ports.
  *
  * ```ts
- * const appliance = await createAppliance({ ports: { in: 'gen:?count=1000', out: 'sink:' }, forward: { in: 'out' } });
+ * const ports = { in: 'gen:?count=1000', out: 'sink:' };
+ * const appliance = await createAppliance({ ports, forward: { in: 'out' } });
  * appliance.start();
  * await appliance.finished;
- * const { ports } = await appliance.stop();
+ * const stats = await appliance.stop();
  * ```
  * @throws the codes of configs, programs, modules and devices
  */

@@ -18,7 +18,8 @@ export interface UdpFields {
  * An Ethernet frame with IPv4 and UDP, checksums included.
  *
  * ```ts
- * udpPacket({ from: '10.0.0.1', to: '10.0.0.53', fromPort: 4000, toPort: 53, payload: dnsQuery('a.example', 1) });
+ * const payload = dnsQuery('a.example', 1);
+ * udpPacket({ from: '10.0.0.1', to: '10.0.0.53', fromPort: 4000, toPort: 53, payload });
  * ```
  */
 export function udpPacket({ from, to, fromPort, toPort, payload }: UdpFields): Uint8Array {

@@ -5,7 +5,7 @@ import { ERRORS } from '../src/abi.js';
 import { documents } from '../src/docs.js';
 import { CHECKOUT } from './binary.js';
 
-/** Nothing speaks to an appliance of another process yet; its exit status is promised all the same. */
+/** Nothing speaks to another process's appliance yet; the exit status is promised all the same. */
 const RESERVED = ['WIRELET_E_NO_APPLIANCE'];
 const CODE = /\bWIRELET_E_[A-Z_]+[A-Z]\b/g;
 

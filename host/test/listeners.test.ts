@@ -36,7 +36,7 @@ describe('listeners', () => {
     await vi.waitFor(() => expect(errors).toEqual(['later']));
   });
 
-  it('a listener for errors that throws ends nothing, and is said where Node says such things', () => {
+  it('a listener for errors that throws ends nothing, and Node warns of it', () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     const all = new Listeners<Events>();
     all.add('error', () => {

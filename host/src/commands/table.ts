@@ -58,12 +58,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'run',
     summary: 'run an appliance until its finite inputs end, or ^C',
     description: [
-      'Reads wirelet.config.ts (.js, .mjs, .json) of the working directory, or the file or folder ' +
+      'Reads wirelet.config.ts (.js, .mjs, .json) of the working directory, or the ' +
+        'file or folder ' +
         'that is named; compiles its programs and runs them on its lcores.',
-      'The first ^C stops receiving, lets what is inside leave and ends within 5 seconds; the second ' +
-        'one ends at once. Flags are stronger than WIRELET_LCORES, WIRELET_BURST, WIRELET_IDLE and ' +
+      'The first ^C stops receiving, lets what is inside leave and ends within 5 ' +
+        'seconds; the second ' +
+        'one ends at once. Flags are stronger than WIRELET_LCORES, WIRELET_BURST, ' +
+        'WIRELET_IDLE and ' +
         'WIRELET_FRAMES, these are stronger than the file.',
-      'On a terminal a table is drawn every second; elsewhere --verbose prints a line per second. ' +
+      'On a terminal a table is drawn every second; elsewhere --verbose prints a line ' +
+        'per second. ' +
         'The last table is always printed.',
     ],
     arguments: [{ name: '[config]', description: 'config file, or a folder that has one' }],
@@ -94,12 +98,17 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'replay',
     summary: 'put a capture file through programs, offline',
     description: [
-      'Sends every packet of a pcap or pcapng file through the programs, in the order in which they ' +
-        'are named, on one lcore. `pass` writes the packet to --out; so does `redirect` to port 0, ' +
-        'which is the file itself; any other redirect is dropped. `punt` is counted and not written.',
-      'Records that no program can see (other link types, too long or short, damaged) are skipped ' +
+      'Sends every packet of a pcap or pcapng file through the programs, in the order ' +
+        'in which they ' +
+        'are named, on one lcore. `pass` writes the packet to --out; so does `redirect` ' +
+        'to port 0, ' +
+        'which is the file itself; any other redirect is dropped. `punt` is counted and ' +
+        'not written.',
+      'Records that no program can see (other link types, too long or short, damaged) ' +
+        'are skipped ' +
         'and counted. A file of which nothing can be read is an error.',
-      'A fault (trap, deadline, bad descriptor) drops the packet, is reported with its source line ' +
+      'A fault (trap, deadline, bad descriptor) drops the packet, is reported with its ' +
+        'source line ' +
         'and does not end the replay; the exit status is 1 when there was one, unless ' +
         '--allow-faults is given.',
     ],
@@ -114,8 +123,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       { command: 'wirelet replay programs/dnsguard --in dns.pcap --out kept.pcap', comment: '' },
       {
-        command: `wirelet replay programs/dnsguard programs/count -i dns.pcap --set 'dnsguard.blocked=["ads.example"]'`,
-        comment: 'two programs, one of them with a setting',
+        command: `wirelet replay programs/dnsguard -i dns.pcap --set 'blocked=["ads.example"]'`,
+        comment: 'a setting',
       },
     ],
     json: {
@@ -144,7 +153,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'check',
     summary: 'would the engine accept this program?',
     description: [
-      'Compiles the program, takes it through every check at the engine’s door, loads it and runs ' +
+      'Compiles the program, takes it through every check at the engine’s door, loads ' +
+        'it and runs ' +
         'its onLoad. Nothing is sent or received.',
     ],
     arguments: [PROGRAM],
@@ -169,7 +179,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     json: {
       schema: 'wirelet.inspect/1',
       fields:
-        'name, bytes, sections, imports, exports, memory, data, functions, manifest, wit, codeBytes, ' +
+        'name, bytes, sections, imports, exports, memory, data, functions, manifest, ' +
+        'wit, codeBytes, ' +
         'onLoad, compileMs; with --wat: name, wat',
     },
     load: () => import('./inspect.js'),
@@ -203,7 +214,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'demo',
     summary: 'see real and generated packets go through two programs',
     description: [
-      'Generated traffic through dnsguard and count on native lcores, then a capture file written ' +
+      'Generated traffic through dnsguard and count on native lcores, then a capture ' +
+        'file written ' +
         'here through dnsguard, packets shown before and after. Needs no root and no NIC.',
     ],
     arguments: [],

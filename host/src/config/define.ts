@@ -17,7 +17,10 @@ export type ConfigExport = WireletConfig | Promise<WireletConfig> | ConfigFuncti
  * Says what shape a config has.
  *
  * ```ts
- * export default defineConfig({ ports: { in: 'gen:?count=1000', out: 'sink:' }, forward: { in: 'out' } });
+ * export default defineConfig({
+ *   ports: { in: 'gen:?count=1000', out: 'sink:' },
+ *   forward: { in: 'out' },
+ * });
  * ```
  */
 export function defineConfig(config: WireletConfig): WireletConfig;

@@ -4,7 +4,7 @@ import { HISTOGRAM_BUCKETS } from '../abi.js';
 /** Buckets of one octave: 2 to this power. */
 const SUB_BITS = 3;
 
-/** What is said of a histogram: bounds that at least so many per cent of the values do not exceed. */
+/** What is said of a histogram: bounds that so many per cent of the values do not exceed. */
 export interface Percentiles {
   count: number;
   p50: number;

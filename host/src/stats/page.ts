@@ -85,8 +85,8 @@ export type PageSource = () => ArrayBuffer;
  * const page = new StatsPage(() => native.statsPage());
  * page.read().groups[0]?.lcore.number(LCORE_BLOCK_PACKETS);
  * ```
- * Some runtimes (those with a V8 sandbox) copy external memory instead of sharing it. A counter that
- * moves in the buffer we hold proves that it is shared; until one has, every read asks for a new one.
+ * Some runtimes (those with a V8 sandbox) copy external memory instead of sharing it. A counter
+ * that moves in the buffer we hold proves that it is shared; until then every read asks anew.
  */
 export class StatsPage {
   readonly #source: PageSource;

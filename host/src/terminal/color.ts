@@ -1,4 +1,4 @@
-/** Whether a stream gets colours, decided per stream: stdout may be a file while stderr is a TTY. */
+/** Whether a stream gets colours: stdout may be a file while stderr is a terminal. */
 import picocolors from 'picocolors';
 
 export type Colors = ReturnType<typeof picocolors.createColors>;

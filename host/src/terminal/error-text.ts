@@ -3,8 +3,8 @@ import type { WireletError } from '../error.js';
 import type { Colors } from './color.js';
 
 /**
- * `error[CODE]: message`, the code frame if there is one, `hint: ...`; with `verbose` the stack of a
- * bug too.
+ * `error[CODE]: message`, the code frame if there is one, `hint: ...`; for bugs, and with
+ * `verbose`, the stack too.
  */
 export function errorText(error: WireletError, colors: Colors, verbose: boolean): string {
   const lines = [`${colors.red(colors.bold(`error[${error.code}]`))}: ${error.message}`];

@@ -122,7 +122,8 @@ export function statsLine(stats: Stats, before: Stats | undefined): string {
   const perSecond = (key: 'rx' | 'tx' | 'dropped') =>
     short(rate(stats, before, (other) => total(other, key)));
   const faults = stats.faults > 0 ? `, faults ${grouped(stats.faults)}` : '';
-  return `in ${perSecond('rx')}/s, out ${perSecond('tx')}/s, dropped ${perSecond('dropped')}/s${faults}`;
+  const [rx, tx, dropped] = [perSecond('rx'), perSecond('tx'), perSecond('dropped')];
+  return `in ${rx}/s, out ${tx}/s, dropped ${dropped}/s${faults}`;
 }
 
 function total(stats: Stats, key: 'rx' | 'tx' | 'dropped'): number {
