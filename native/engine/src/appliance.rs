@@ -367,6 +367,8 @@ fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Er
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         lcore.events.send(What::Lcore(Error::new(ErrorCode::LcoreFailed, text)));
         lcore::abandon(&mut lcore);
+        // So that the host sees the state while the others go on; the device may panic here too.
+        let _ = catch_unwind(AssertUnwindSafe(|| lcore::publish(&mut lcore)));
     }
     control.leave();
     // A bug in a device must not keep the others from being closed.

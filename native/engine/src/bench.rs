@@ -6,7 +6,7 @@ use wirelet_abi::limits::BURST_MAX;
 use wirelet_abi::{BurstHeader, Error, ErrorCode, limits};
 use wirelet_packet::{Mbuf, Region, RegionConfig, clock};
 
-use crate::burst::{Burst, BurstPage};
+use crate::burst::BurstPage;
 use crate::counters::new_state;
 use crate::event::Events;
 use crate::log::LogWriter;
@@ -51,7 +51,8 @@ struct Stage {
     page: BurstPage,
     region: Arc<Region>,
     mbufs: Vec<Mbuf>,
-    burst: Burst,
+    /// Indexes of a burst in which every packet passes.
+    all: [u8; BURST_MAX],
 }
 
 impl Stage {
@@ -72,7 +73,7 @@ impl Stage {
         let instance =
             Program::new(config)?.instantiate(&places, log).map_err(|fault| fault.error)?;
         let mbufs = (0..RESIDENT as u32).map(|frame| fill(&region, frame, packets)).collect();
-        Ok(Stage { instance, page, region, mbufs, burst: Burst::new() })
+        Ok(Stage { instance, page, region, mbufs, all: std::array::from_fn(|index| index as u8) })
     }
 
     fn row(&mut self, size: usize, rounds: usize, twin: Option<Twin>) -> Result<Row, Error> {
@@ -107,9 +108,7 @@ impl Stage {
         let started = clock::cycles();
         let frame_bytes = self.region.frame_bytes() as u32;
         let mut undecided = 0usize;
-        for chunk in self.mbufs.chunks(size) {
-            self.burst.mbufs[..chunk.len()].copy_from_slice(chunk);
-            self.burst.begin(chunk.len());
+        for chunk in self.mbufs.chunks_mut(size) {
             let header = BurstHeader {
                 count: chunk.len() as u32,
                 lcore: 0,
@@ -118,7 +117,7 @@ impl Stage {
                 now_ns: started,
                 reserved: [0; 5],
             };
-            self.page.write(&self.region, &header, &self.burst);
+            self.page.write(&self.region, &header, chunk, &self.all[..chunk.len()]);
             match twin {
                 None => self.instance.run().map_err(|fault| fault.error)?,
                 // SAFETY: page and frames were written just now, are mapped behind the instance's
@@ -127,7 +126,7 @@ impl Stage {
                     twin(self.page.backing().base().cast(), self.instance.memory().address(0));
                 },
             }
-            for (index, mbuf) in self.burst.mbufs[..chunk.len()].iter_mut().enumerate() {
+            for (index, mbuf) in chunk.iter_mut().enumerate() {
                 let kept = self.page.take(index, mbuf, frame_bytes);
                 undecided += usize::from(!kept || self.page.verdict(index) > 3);
             }

@@ -6,6 +6,7 @@ use wirelet_abi::stats::state;
 use wirelet_drivers::Idle;
 use wirelet_packet::clock;
 
+use crate::control::Stop;
 use crate::lcore::{Lcore, publish};
 
 /// Empty rounds before pauses begin.
@@ -20,6 +21,8 @@ const ANNOUNCE_AT: u32 = 2_000;
 const SLEEP_MIN_NS: u64 = 100_000;
 /// It looks around at least this often.
 const SLEEP_MAX_NS: u64 = 100_000_000;
+/// The same between a stop and the end.
+const SLEEP_STOPPING_NS: u64 = 1_000_000;
 
 /// Whether an lcore may sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +96,9 @@ fn plan(lcore: &mut Lcore) -> Option<u64> {
     idler.descriptors.clear();
     idler.descriptors.push(readable(control.lcores[lcore.index].waker.fd()));
     let now_ns = clock::now_ns();
-    let mut sleep_ns = SLEEP_MAX_NS;
+    // While it drains nobody wakes it when the others are done.
+    let stopping = control.stopping() != Stop::No;
+    let mut sleep_ns = if stopping { SLEEP_STOPPING_NS } else { SLEEP_MAX_NS };
     for device in ports.iter().filter_map(|port| port.device.as_ref()) {
         if device.in_flight() > 0 && !device.internal() {
             return None;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use wirelet_abi::histogram;
 use wirelet_abi::stats::{LcoreBlock, state};
 use wirelet_abi::{BurstHeader, DropReason};
+use wirelet_drivers::Device;
 use wirelet_packet::ring::{Consumer, Producer};
 use wirelet_packet::{FrameCache, Mbuf, clock};
 
@@ -195,7 +196,9 @@ pub fn publish(lcore: &mut Lcore) {
         }
     }
     let settled = |port: &Port| {
-        port.device.as_ref().is_none_or(|device| device.finished() && device.in_flight() == 0)
+        // A ring never ends by itself: it is at its end when those that feed it are.
+        let ends = |device: &dyn Device| device.finished() || device.internal();
+        port.device.as_deref().is_none_or(|device| ends(device) && device.in_flight() == 0)
     };
     let finished =
         lcore.ports.iter().all(settled) && lcore.incoming.iter().all(|ring| ring.is_empty());

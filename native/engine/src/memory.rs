@@ -17,8 +17,9 @@ pub const GUARD_BYTES: usize = 4 << 30;
 const ALIGNMENT: usize = 2 << 20;
 
 thread_local! {
-    /// The memory that the instantiation under way on this thread has made.
-    static CREATED: RefCell<Option<Arc<GuestMemory>>> = const { RefCell::new(None) };
+    /// The memory that the instantiation under way on this thread has made, or why it could not:
+    /// wasmtime would pass on the text of an error, and lose its code.
+    static CREATED: RefCell<Option<Result<Arc<GuestMemory>, Error>>> = const { RefCell::new(None) };
 }
 
 /// One instance's address space. Everything is PROT_NONE until a window is mapped into it.
@@ -137,15 +138,15 @@ unsafe impl MemoryCreator for GuestMemoryCreator {
         assert!(reserved_size_in_bytes.is_none_or(|bytes| bytes <= RESERVATION_BYTES));
         assert!(guard_size_in_bytes <= GUARD_BYTES);
         let own_bytes = minimum - guest::PROGRAM_MEMORY as usize;
-        let memory = GuestMemory::new(own_bytes).map_err(|error| refused(error).to_string())?;
-        let memory = Arc::new(memory);
-        CREATED.set(Some(Arc::clone(&memory)));
+        let created = GuestMemory::new(own_bytes).map(Arc::new).map_err(refused);
+        CREATED.set(Some(created.clone()));
+        let memory = created.map_err(|error| error.to_string())?;
         Ok(Box::new(Linear { memory, bytes: minimum }))
     }
 }
 
-/// The memory that the last instantiation on this thread made.
-pub fn take_created() -> Option<Arc<GuestMemory>> {
+/// The memory that the last instantiation on this thread made, or why it made none.
+pub fn take_created() -> Option<Result<Arc<GuestMemory>, Error>> {
     CREATED.take()
 }
 

@@ -91,7 +91,8 @@ fn run_program(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<
     let started = clock::cycles();
     let packets = burst.live_count as u64;
     way.header.count = burst.live_count as u32;
-    way.page.write(way.frames.region(), &way.header, burst);
+    let (mbufs, live) = (&burst.mbufs[..burst.count], &burst.live[..burst.live_count]);
+    way.page.write(way.frames.region(), &way.header, mbufs, live);
     let instance = slot.instance.as_mut().expect("the caller has looked");
     let result = instance.run();
     slot.stats.log_lines_lost += instance.take_lost_log_lines();

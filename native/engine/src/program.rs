@@ -108,7 +108,7 @@ impl Program {
         // has moved (DESIGN §6).
         store.set_epoch_deadline(1);
         let instance = self.pre.instantiate(&mut store);
-        let memory = take_created();
+        let memory = take_created().transpose().map_err(plain)?;
         let of_load = |error: wasmtime::Error| Fault::from_wasmtime(&error, true);
         let instance = instance.map_err(of_load)?;
         let memory = memory.expect("every module that passed the door has a memory");

@@ -98,7 +98,8 @@ impl Runner {
             now_ns: clock::now_ns(),
             reserved: [0; 5],
         };
-        self.page.write(&self.region, &header, &burst);
+        let live = &burst.live[..burst.live_count];
+        self.page.write(&self.region, &header, &burst.mbufs[..burst.count], live);
         let result = self.instance.as_mut().expect("loaded above").run();
         let mut run = Run { packets: Vec::new(), fault: None };
         if let Err(fault) = result {
