@@ -10,3 +10,5 @@ mod door_bytes;
 mod door_features;
 mod door_limits;
 mod faults;
+mod hostile;
+mod lcores;
