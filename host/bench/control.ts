@@ -21,7 +21,13 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const RESULTS = join(ROOT, 'bench/results');
 const PROGRAM = join(ROOT, 'programs/dnsguard');
 
-const bench = new Bench({ time: 1000, warmupTime: 100, iterations: 5, retainSamples: true });
+const bench = new Bench({
+  time: 500,
+  iterations: 5,
+  warmupTime: 0,
+  warmupIterations: 1,
+  retainSamples: true,
+});
 const folder = mkdtempSync(join(tmpdir(), 'wirelet-bench-'));
 const cache = new Cache(folder);
 const appliance = await createAppliance({
