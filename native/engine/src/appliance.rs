@@ -267,7 +267,8 @@ impl Drop for Appliance {
 
 fn check_limits(config: &ApplianceConfig) -> Result<(), Error> {
     // Per lcore: a burst that comes in while one goes out, and what other caches may hold back.
-    let frames_min = config.lcores.len() * (2 * config.burst + 640) - 640;
+    let frames_min = config.lcores.len() * (2 * config.burst + 640);
+    let frames_min = frames_min.saturating_sub(640);
     let checks = [
         ("lcores", config.lcores.len(), 1, limits::LCORES_MAX),
         ("ports", config.ports.len(), 1, limits::PORTS_MAX),
@@ -367,8 +368,8 @@ fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Er
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         lcore.events.send(What::Lcore(Error::new(ErrorCode::LcoreFailed, text)));
         lcore::abandon(&mut lcore);
-        // So that the host sees the state while the others go on; the device may panic here too.
-        let _ = catch_unwind(AssertUnwindSafe(|| lcore::publish(&mut lcore)));
+        // So that the host sees the state while the others go on.
+        lcore::write(&mut lcore);
     }
     control.leave();
     // A bug in a device must not keep the others from being closed.
@@ -380,6 +381,7 @@ fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Er
     if closed.is_err() {
         let error = Error::new(ErrorCode::LcoreFailed, "a device panicked while it was closed");
         lcore.events.send(What::Lcore(error));
+        lcore::write(&mut lcore);
     }
     let index = lcore.index;
     drop(lcore);
@@ -394,3 +396,6 @@ fn close_devices(lcore: &mut Lcore, errors: &Mutex<Vec<Error>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

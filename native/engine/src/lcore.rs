@@ -203,6 +203,11 @@ pub fn publish(lcore: &mut Lcore) {
     let finished =
         lcore.ports.iter().all(settled) && lcore.incoming.iter().all(|ring| ring.is_empty());
     lcore.control.lcores[lcore.index].finished.store(finished, Ordering::Release);
+    write(lcore);
+}
+
+/// Copies what is counted so far, without asking the devices: one of them may have panicked.
+pub fn write(lcore: &mut Lcore) {
     lcore.stats.generation = lcore.generation.into();
     lcore.stats.frames_cached = lcore.frames.len() as u64;
     let Lcore { writer, stats, ports, slots, .. } = lcore;

@@ -104,6 +104,7 @@ prop_compose! {
         burst in 1..257usize,
         offline in any::<bool>(),
         poll in any::<bool>(),
+        frames in prop_oneof![Just(1664usize), Just(4096)],
     )(
         ports in proptest::collection::vec((
             proptest::option::of(0..devices.len() as u16),
@@ -113,7 +114,7 @@ prop_compose! {
         ), devices.len()),
         programs in Just(programs),
         devices in Just(devices),
-        (lcores, burst, offline, poll) in Just((lcores, burst, offline, poll)),
+        (lcores, burst, offline, poll, frames) in Just((lcores, burst, offline, poll, frames)),
     ) -> ApplianceConfig {
         let ports = devices.into_iter().zip(ports);
         let ports = ports.map(|(device, (forward, punt, pipeline, queues))| PortConfig {
@@ -122,7 +123,7 @@ prop_compose! {
         let mut config = config(ports.collect(), programs);
         config.lcores = vec![None; lcores];
         config.idle = if poll { IdlePolicy::Poll } else { IdlePolicy::Adaptive };
-        (config.burst, config.offline) = (burst, offline);
+        (config.burst, config.offline, config.region.frames) = (burst, offline, frames);
         config
     }
 }
