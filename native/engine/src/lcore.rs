@@ -121,7 +121,7 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     ingress.stats.rx_bytes += bytes;
     let (forward, punt) = (ingress.forward, ingress.punt);
     let mut way = Way {
-        page: &lcore.page,
+        page: &mut lcore.page,
         frames: &mut lcore.frames,
         drops: &mut ingress.stats.drops,
         header: BurstHeader {

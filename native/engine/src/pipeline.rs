@@ -35,7 +35,7 @@ pub mod health {
 /// What a burst needs on its way: lent by the lcore for one call.
 pub struct Way<'a> {
     /// Where programs see the burst.
-    pub page: &'a BurstPage,
+    pub page: &'a mut BurstPage,
     /// Where dropped frames go.
     pub frames: &'a mut FrameCache,
     /// Drops of the port it came in by.
