@@ -80,6 +80,13 @@ describe('what a config becomes', () => {
     ]);
   });
 
+  it('a port has the pipeline of the config, or its own', () => {
+    const ports = { in: 'null:', out: { device: 'null:', pipeline: [] } };
+    const programs = { a: './a', b: './b' };
+    const { ports: resolvedPorts } = resolved({ ports, programs, pipeline: ['b'] });
+    expect(resolvedPorts.map(({ pipeline }) => pipeline)).toEqual([[1], []]);
+  });
+
   it('flags are stronger than the environment, that is stronger than the file', () => {
     const config = { ...MINIMAL, lcores: [3], burst: 8, idle: 'poll', frames: 1024 };
     const env = { WIRELET_LCORES: '2', WIRELET_BURST: '16', WIRELET_IDLE: '' };

@@ -22,13 +22,15 @@ import type { PageShape } from '../src/stats/page.js';
 export const CYCLES_PER_NS = 3;
 
 export class FakePage {
+  /** May be shared with a thread that writes; the reader does not care. */
   readonly buffer: ArrayBuffer;
   readonly #view: DataView;
   readonly #shape: PageShape;
 
-  constructor(shape: PageShape) {
+  constructor(shape: PageShape, Memory: new (bytes: number) => unknown = ArrayBuffer) {
     this.#shape = shape;
-    this.buffer = new ArrayBuffer(SIZEOF_PAGE_HEADER + shape.lcores * this.#groupBytes());
+    const bytes = SIZEOF_PAGE_HEADER + shape.lcores * this.#groupBytes();
+    this.buffer = new Memory(bytes) as ArrayBuffer;
     this.#view = new DataView(this.buffer);
     this.header(PAGE_HEADER_MAGIC, STATS_MAGIC);
     this.header(PAGE_HEADER_ABI, BigInt(ABI_VERSION));

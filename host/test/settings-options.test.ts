@@ -30,6 +30,7 @@ describe('--set', () => {
 
   it('with one program needs no name; a program whose name has a dot is found', async () => {
     expect(await read(['guard'], ['limit=1'])).toEqual({ guard: { limit: 1 } });
+    expect(await read(['guard'], ['guards=1'])).toEqual({ guard: { guards: 1 } });
     expect(await read(['a.b', 'a'], ['a.b.c=1'])).toEqual({ 'a.b': { c: 1 }, a: {} });
   });
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -7,6 +9,7 @@ import {
   LCORE_BLOCK_IDLE_CYCLES,
   LCORE_BLOCK_PACKETS,
   LCORE_BLOCK_ROUNDS,
+  LCORE_BLOCK_SEQUENCE,
   LCORE_BLOCK_STATE,
   PAGE_HEADER_MAGIC,
   PORT_BLOCK_DROPS,
@@ -15,10 +18,14 @@ import {
   PORT_BLOCK_RX_BYTES,
   PORT_BLOCK_RX_PACKETS,
   PORT_BLOCK_XSTATS,
+  PROGRAM_BLOCK_BURSTS,
   PROGRAM_BLOCK_CYCLES,
   PROGRAM_BLOCK_HEALTH,
   PROGRAM_BLOCK_PACKETS,
   PROGRAM_BLOCK_VERDICTS,
+  SIZEOF_LCORE_BLOCK,
+  SIZEOF_PAGE_HEADER,
+  SIZEOF_PORT_BLOCK,
 } from '../src/abi.js';
 import { conservation } from '../src/stats/conservation.js';
 import { lowerBoundNs, percentiles } from '../src/stats/histogram.js';
@@ -27,6 +34,17 @@ import { decodeStats, type StatsNames } from '../src/stats/stats.js';
 import { CYCLES_PER_NS, FakePage } from './page.js';
 
 const SHAPE = { lcores: 2, ports: 2, programs: 1 };
+/** An lcore as the engine's: odd while it writes, and both ends of its blocks get one number. */
+const WRITER = `
+  const { workerData: { buffer, sequence, near, far } } = require('node:worker_threads');
+  const words = new BigUint64Array(buffer);
+  for (let value = 1n; ; value++) {
+    Atomics.store(words, sequence, value * 2n - 1n);
+    Atomics.store(words, near, value);
+    Atomics.store(words, far, value);
+    Atomics.store(words, sequence, value * 2n);
+    for (let pause = 0; pause < 2000; pause++) Atomics.load(words, 0);
+  }`;
 const NAMES: StatsNames = {
   ports: ['in', 'out'],
   programs: ['guard'],
@@ -105,6 +123,32 @@ describe('the counters page', () => {
     expect(packets()).toBe(100);
     page.writing(0, 4);
     expect(packets()).toBe(200);
+  });
+
+  it('never shows halves of two writes of an lcore that writes all the time', async () => {
+    const page = new FakePage(SHAPE, SharedArrayBuffer);
+    const first = SIZEOF_PAGE_HEADER / 8;
+    const writer = new Worker(WRITER, {
+      eval: true,
+      workerData: {
+        buffer: page.buffer,
+        sequence: first + LCORE_BLOCK_SEQUENCE / 8,
+        near: first + LCORE_BLOCK_PACKETS / 8,
+        far: first + (SIZEOF_LCORE_BLOCK + SHAPE.ports * SIZEOF_PORT_BLOCK) / 8,
+      },
+    });
+    const stats = new StatsPage(() => page.buffer);
+    const seen = new Set<number>();
+    const deadline = performance.now() + 50_000;
+    await once(writer, 'online');
+    while (seen.size < 500 && performance.now() < deadline) {
+      const [group] = stats.read().groups;
+      const near = group?.lcore.number(LCORE_BLOCK_PACKETS);
+      expect(group?.programs[0]?.number(PROGRAM_BLOCK_BURSTS)).toBe(near);
+      seen.add(near ?? 0);
+    }
+    expect(seen.size).toBe(500);
+    await writer.terminate();
   });
 
   it('notices a runtime that copies the buffer, and asks for a new one each time', () => {

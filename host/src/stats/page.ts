@@ -123,14 +123,10 @@ export class StatsPage {
   }
 
   #probe(): void {
-    const fresh = new BigUint64Array(this.#source());
-    const freshRounds = this.#rounds(fresh);
-    // Read after the fresh one: in shared memory it is at least as far on.
-    const heldRounds = this.#rounds(this.#words);
-    this.#shared = heldRounds >= freshRounds && heldRounds > this.#heldSince;
+    this.#shared = this.#rounds(this.#words) > this.#heldSince;
     if (this.#shared) return;
-    this.#words = fresh;
-    this.#heldSince = freshRounds;
+    this.#words = new BigUint64Array(this.#source());
+    this.#heldSince = this.#rounds(this.#words);
   }
 
   #rounds(words: BigUint64Array): bigint {
