@@ -1,7 +1,7 @@
 /**
- * `npm run lock`, after dependencies have changed: completes package-lock.json. A registry that has
- * no packages for other systems makes npm leave them out, and `npm ci` then refuses the file. Nothing
- * is fetched: the version is the one that the dependent names, system and CPU stand in the name.
+ * `npm run lock`, after dependencies have changed: completes package-lock.json. A registry that
+ * has no packages for other systems makes npm leave them out, and `npm ci` then refuses the file.
+ * Nothing is fetched: the version is what the dependent names, system and CPU stand in the name.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';

@@ -37,7 +37,7 @@ export class Clone {
     writeFileSync(file, text);
   }
 
-  /** Runs a shell command and returns what it has printed. @throws when it fails or takes too long */
+  /** Runs a shell command; what it has printed. @throws when it fails or takes too long */
   run(command: string): string {
     // timeout(1) ends what the command has started, too; spawnSync's own would not.
     const args = ['--kill-after=5', String(TIMEOUT_SECONDS), 'bash', '-c'];

@@ -1,8 +1,8 @@
 /** Comparing what a document shows with what a command has printed. */
 
 /**
- * Lines of `shown` that `printed` does not have, in this order. Numbers with their units may differ,
- * and widths of columns; a line `...` stands for any others.
+ * Lines of `shown` that `printed` does not have, in this order. Numbers with their units may
+ * differ, and widths of columns; a line `...` stands for any others.
  */
 export function missingLines(shown: string, printed: string): string[] {
   const lines = printed.split('\n').map(withoutNumbers);

@@ -17,8 +17,13 @@ export function mentionsOf(files: File[]): Set<string> {
 }
 
 /** What cargo finds by itself. */
-const CRATE_ROOT =
-  /(^|\/)(build|src\/(lib|main|bin\/[\w-]+)|(tests|benches|examples|fuzz_targets)\/([\w-]+|\w+\/main))\.rs$/;
+const CRATE_ROOT = new RegExp(
+  [
+    String.raw`(^|\/)build\.rs$`,
+    String.raw`(^|\/)src\/(lib|main|bin\/[\w-]+)\.rs$`,
+    String.raw`(^|\/)(tests|benches|examples|fuzz_targets)\/([\w-]+|\w+\/main)\.rs$`,
+  ].join('|'),
+);
 
 /** Rust files that no `mod` leads to. */
 export function rustModules(files: File[]): { unused: string[] } {

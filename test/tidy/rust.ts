@@ -30,7 +30,7 @@ function opensBlock(line: string): boolean {
   return line.endsWith('{');
 }
 
-/** How many lines above may hold the reason: a statement broken over some lines, and its comment. */
+/** Lines above that may hold the reason: a statement broken over some, and its comment. */
 const REASON_LINES = 8;
 
 /** `unsafe` without a comment that says why it is sound, as `line: problem`. */
@@ -40,22 +40,20 @@ export function unsafeWithoutReason(text: string): string[] {
     const code = line.replace(/"(?:[^"\\]|\\.)*"/g, '""').replace(/\/\/.*$/, '');
     const [, kind] = /\bunsafe\s*(\{|impl\b|fn\b|trait\b|extern\b|$)/.exec(code) ?? [];
     if (kind === undefined) return [];
+    if (kind === 'fn') return isUndocumented(lines, index) ? [`${index + 1}: no # Safety`] : [];
     const above = lines.slice(Math.max(0, index - REASON_LINES), index + 1).join('\n');
-    const declares = kind === 'fn' && !/\bunsafe fn\(/.test(code);
-    if (declares)
-      return hasSafetyDoc(lines, index) ? [] : [`${index + 1}: unsafe fn without # Safety`];
-    // The type of a function pointer promises nothing.
-    if (kind === 'fn' || above.includes('SAFETY:')) return [];
+    if (above.includes('SAFETY:')) return [];
     return [`${index + 1}: unsafe without SAFETY:`];
   });
 }
 
-/** Whether the doc comment right above has the section that rustdoc wants. */
-function hasSafetyDoc(lines: string[], index: number): boolean {
+/** A public unsafe function without the section that tells its callers what to promise. */
+function isUndocumented(lines: string[], index: number): boolean {
+  if (!/^\s*pub (const )?unsafe fn \w/.test(lines[index] ?? '')) return false;
   for (let above = index - 1; above >= 0; above--) {
     const line = (lines[above] ?? '').trim();
-    if (/^\/\/.*(# Safety|SAFETY:)/.test(line)) return true;
-    if (!/^(\/\/|#\[)/.test(line)) return false;
+    if (/^\/\/.*# Safety/.test(line)) return false;
+    if (!/^(\/\/|#\[)/.test(line)) return true;
   }
-  return false;
+  return true;
 }
