@@ -296,17 +296,25 @@ mod tests {
         let mut checkers = checkers(2);
         let mut second = checkers.pop().expect("two");
         let mut first = checkers.pop().expect("two");
-        const COUNT: u32 = 400_000;
-        let step = |checker: &mut Checker, rest: u32| {
-            for sequence in (0..COUNT).filter(|sequence| sequence % 2 == rest && sequence % 5 != 0)
-            {
-                checker.received += 1;
-                checker.note(&Stamp { flow: 3, sequence, due_ns: 0 });
+        const COUNT: u32 = 10_000_004;
+        // Each takes the next number: neither runs ahead, so that they meet at every step.
+        let (sequences, started) = (AtomicU32::new(0), std::sync::Barrier::new(2));
+        let run = |checker: &mut Checker| {
+            started.wait();
+            loop {
+                let sequence = sequences.fetch_add(1, Relaxed);
+                if sequence >= COUNT {
+                    return;
+                }
+                if sequence % 5 != 0 {
+                    checker.received += 1;
+                    checker.note(&Stamp { flow: 3, sequence, due_ns: 0 });
+                }
             }
         };
         std::thread::scope(|scope| {
-            scope.spawn(|| step(&mut first, 0));
-            scope.spawn(|| step(&mut second, 1));
+            scope.spawn(|| run(&mut first));
+            scope.spawn(|| run(&mut second));
         });
         let lost = counts(&first)[1];
         assert_eq!(first.received + second.received + lost, u64::from(COUNT));

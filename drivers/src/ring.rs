@@ -294,6 +294,19 @@ mod tests {
         rig.close([left]);
     }
 
+    /// The moment that threads hardly ever meet: the sender has looked before the peer closed, and
+    /// pushes after it has.
+    #[test]
+    fn what_is_pushed_into_a_closed_ring_is_taken_back() {
+        let mut rig = Rig::new(64);
+        let context = OpenContext { region: Arc::clone(&rig.region), port: 1, queues: 1 };
+        let (mut left, mut right) = pair(&context, 4);
+        right.close(&mut rig.frames).expect("closes");
+        let mbuf = Mbuf { frame: rig.frames.take().expect("a frame"), ..Mbuf::default() };
+        assert_eq!(left.outgoing.as_mut().expect("open").push(&[mbuf]), 1);
+        rig.close([Box::new(left) as Box<dyn Device>]);
+    }
+
     #[test]
     fn packets_cross_lcores_and_frames_pushed_while_the_peer_closes_come_home() {
         for _ in 0..20 {

@@ -134,6 +134,7 @@ mod tests {
     fn latency_survives_the_clocks_wrap() {
         let stamp = Stamp { due_ns: DUE_MASK - 5, ..STAMP };
         assert_eq!(stamp.latency_ns((1 << 48) + 4), 10);
+        assert_eq!(stamp.latency_ns((3 << 48) + 4), 10);
         assert_eq!(stamp.latency_ns(DUE_MASK - 6), 0);
     }
 }
