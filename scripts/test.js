@@ -35,9 +35,10 @@ async function cargoTest() {
 async function vitest(filters) {
   const cli = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${VITEST_REPORT}`];
-  const env = { ...process.env, ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}) };
-  const args = [cli, 'run', ...reporters, ...filters];
-  const { status, output } = await runAndKeep(process.execPath, args, { cwd: ROOT, env });
+  // It writes to us, so it can't see whether there is a terminal.
+  const color = process.stdout.isTTY ? '--color' : '--no-color';
+  const args = [cli, 'run', color, ...reporters, ...filters];
+  const { status, output } = await runAndKeep(process.execPath, args, { cwd: ROOT });
   return { ...readVitest(output, VITEST_REPORT), ...outcome('vitest', status) };
 }
 
