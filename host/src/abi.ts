@@ -193,6 +193,7 @@ export const PORT_BLOCK_TX_PACKETS = 24;
 export const PORT_BLOCK_TX_BYTES = 32;
 export const PORT_BLOCK_LINK_UP = 40;
 export const PORT_BLOCK_FINISHED = 48;
+export const PORT_BLOCK_EDGE_DROP_BYTES = 56;
 export const PORT_BLOCK_DROPS = 64;
 export const PORT_BLOCK_XSTATS = 320;
 export const PORT_BLOCK_LATENCY_NS = 512;

@@ -43,7 +43,7 @@ export interface ReplayProgram {
 export interface ReplayResult {
   /** Packets that the programs saw. */
   packets: number;
-  /** Bytes of the records that were read, skipped ones included. */
+  /** Bytes of them. */
   bytes: bigint;
   /** Records that no program could see, by reason; reasons that did not happen are left out. */
   skipped: Partial<Record<DropReason, number>>;
@@ -134,7 +134,7 @@ export function resultOf(
   const packets = port.rx - Object.values(skipped).reduce((sum, count) => sum + count, 0);
   return {
     packets,
-    bytes: port.rxBytes,
+    bytes: port.rxBytes - port.edgeDropBytes,
     skipped,
     verdicts: finalVerdicts(packets, port, programs),
     programs,

@@ -121,7 +121,8 @@ describe('wirelet replay', () => {
     const mixed = [Uint8Array.of(1, 2, 3), ...PACKETS];
     writeFileSync(at('mixed.pcap'), encodeCapture(mixed, 0));
     const { data } = jsonOf(await replay(['programs/count', '-i', at('mixed.pcap'), '--json']));
-    expect(data).toMatchObject({ packets: 5, skipped: { too_short: 1 } });
+    const bytes = PACKETS.reduce((sum, { length }) => sum + length, 0);
+    expect(data).toMatchObject({ packets: 5, bytes, skipped: { too_short: 1 } });
   });
 
   it('files may be called anything', async () => {

@@ -16,6 +16,7 @@ import {
   LCORE_BLOCK_STATE,
   LCORE_STATES,
   PORT_BLOCK_DROPS,
+  PORT_BLOCK_EDGE_DROP_BYTES,
   PORT_BLOCK_FINISHED,
   PORT_BLOCK_FORWARDED_PACKETS,
   PORT_BLOCK_LATENCY_NS,
@@ -72,6 +73,8 @@ export interface PortStats {
   /** Packets that came in, those included that were dropped at the device's edge. */
   rx: number;
   rxBytes: bigint;
+  /** Bytes of the packets among them that were dropped at the device's edge. */
+  edgeDropBytes: bigint;
   /** Packets that came in by this port and left by any. */
   forwarded: number;
   /** Packets that left by this port. */
@@ -177,6 +180,7 @@ function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
   return {
     rx: sum(blocks, PORT_BLOCK_RX_PACKETS),
     rxBytes: sumBig(blocks, PORT_BLOCK_RX_BYTES),
+    edgeDropBytes: sumBig(blocks, PORT_BLOCK_EDGE_DROP_BYTES),
     forwarded: sum(blocks, PORT_BLOCK_FORWARDED_PACKETS),
     tx: sum(blocks, PORT_BLOCK_TX_PACKETS),
     txBytes: sumBig(blocks, PORT_BLOCK_TX_BYTES),

@@ -91,8 +91,8 @@ layout! {
         link_up: u64 = 40,
         /// 1 when the device will never receive again.
         finished: u64 = 48,
-        /// Zero; reserved.
-        reserved: u64 = 56,
+        /// Bytes of the packets that the device dropped at its edge, part of `rx_bytes`.
+        edge_drop_bytes: u64 = 56,
         /// Drops of packets that came in by this port, by [`crate::DropReason`].
         drops: [u64; 32] = 64,
         /// Extra statistics, named by the device.

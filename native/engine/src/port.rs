@@ -85,6 +85,7 @@ impl Port {
         // Edge drops came in too.
         self.stats.rx_packets += self.edge_drops() - before.0;
         self.stats.rx_bytes += self.device_stats.rx_drop_bytes - before.1;
+        self.stats.edge_drop_bytes = self.device_stats.rx_drop_bytes;
         self.stats.xstats = self.device_stats.xstats;
         self.stats.latency_ns = self.device_stats.latency_ns;
         self.stats.link_up = self.device_stats.link_up.into();
