@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
-import { SETTING, readAbi } from './abi.js';
+import { readAbi, SETTING } from './abi.js';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const abi = readAbi(resolve(ROOT, 'runtime/abi.ts'));

@@ -1,8 +1,8 @@
 import {
   arp,
   type Case,
-  ethernet,
   type EthernetFields,
+  ethernet,
   ipv4,
   type Step,
   tcp,
