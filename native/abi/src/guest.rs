@@ -35,7 +35,8 @@ const _: () = {
 pub const IMPORT_MODULE: &str = "wirelet";
 /// `log(address: u32, bytes: u32)`: one line of UTF-8 from the program's own memory.
 pub const IMPORT_LOG: &str = "log";
-/// `counter(name: u32, bytes: u32) -> u32`: the state window's address of a u64. While loading only.
+/// `counter(name: u32, bytes: u32) -> u32`: the state window's address of a u64. While loading
+/// only.
 pub const IMPORT_COUNTER: &str = "counter";
 /// `table(spec: u32, bytes: u32) -> u32`: reserved for tables; a call is a fault today.
 pub const IMPORT_TABLE: &str = "table";

@@ -1,4 +1,5 @@
-//! Times a program over resident packets, interleaved with its native twin. A command, never a test.
+//! Times a program over resident packets, interleaved with its native twin. A command, never a
+//! test.
 
 use std::sync::Arc;
 
@@ -32,8 +33,8 @@ pub struct Row {
 /// Times `config` over `packets` at each of `bursts`, `rounds` samples each.
 ///
 /// # Errors
-/// What loading returns, `WIRELET_E_CONFIG_LIMIT` for bursts or packets out of range, the fault of a
-/// program that faults.
+/// What loading returns, `WIRELET_E_CONFIG_LIMIT` for bursts or packets out of range, the fault of
+/// a program that faults.
 pub fn bench(
     config: ProgramConfig,
     twin: &str,
@@ -147,7 +148,8 @@ fn fill(region: &Region, frame: u32, packets: &[Vec<u8>]) -> Mbuf {
         length: bytes.len() as u16,
         ..Mbuf::default()
     };
-    // SAFETY: headroom and length lie within the frame (the caller has checked), nobody else has it.
+    // SAFETY: headroom and length lie within the frame (the caller has checked), nobody else has
+    // it.
     unsafe { region.data(&mbuf).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     mbuf
 }

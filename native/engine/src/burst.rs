@@ -53,8 +53,8 @@ impl Default for Burst {
 #[derive(Debug)]
 pub struct BurstPage {
     backing: Arc<Backing>,
-    /// First word of each descriptor as it was written: where its packet was. Most programs leave it
-    /// there, and one comparison with this, which no guest can reach, tells.
+    /// First word of each descriptor as it was written: where its packet was. Most programs leave
+    /// it there, and one comparison with this, which no guest can reach, tells.
     places: [u64; BURST_MAX],
 }
 
@@ -95,9 +95,9 @@ impl BurstPage {
         }
     }
 
-    /// Word by word: an [`Mbuf`] has its fields where a descriptor has them, so two words are copied
-    /// as they are, one gets the guest address and one tailroom and verdict. Field by field this
-    /// takes twice the instructions (counted with callgrind).
+    /// Word by word: an [`Mbuf`] has its fields where a descriptor has them, so two words are
+    /// copied as they are, one gets the guest address and one tailroom and verdict. Field by field
+    /// this takes twice the instructions (counted with callgrind).
     #[inline(always)]
     fn describe(&mut self, index: usize, mbuf: &Mbuf, frame_bytes: u32) {
         let words = *words_of(mbuf);

@@ -126,8 +126,8 @@ impl Control {
         taken == self.handed_over.load(Ordering::Acquire)
     }
 
-    /// Whether all inputs have ended and nothing is inside. Asked twice, because an lcore that looked
-    /// finished may just have been given packets.
+    /// Whether all inputs have ended and nothing is inside. Asked twice, because an lcore that
+    /// looked finished may just have been given packets.
     pub fn finished(&self) -> bool {
         let look = || {
             self.lcores.iter().all(|lcore| lcore.finished.load(Ordering::Acquire))

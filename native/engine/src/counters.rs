@@ -41,8 +41,8 @@ impl CounterNames {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let value = |index: usize| -> u64 {
             let read = |state: &Arc<Backing>| {
-                // SAFETY: index < PROGRAM_COUNTERS_MAX, so the u64 lies within the backing, aligned;
-                // the program may write it meanwhile, hence volatile and no reference.
+                // SAFETY: index < PROGRAM_COUNTERS_MAX, so the u64 lies within the backing,
+                // aligned; the program may write it meanwhile, hence volatile and no reference.
                 unsafe { state.base().cast::<u64>().add(index).read_volatile() }
             };
             states.iter().map(read).fold(0, u64::wrapping_add)

@@ -91,7 +91,8 @@ impl GuestMemory {
         (end <= self.own_bytes).then(|| self.address(at))
     }
 
-    /// Copies at most `max` bytes out of the program's own memory; `None` when they are not its own.
+    /// Copies at most `max` bytes out of the program's own memory; `None` when they are not its
+    /// own.
     pub fn copy_own(&self, at: u32, bytes: u32, max: usize) -> Option<Vec<u8>> {
         let start = self.own(at, bytes as usize)?;
         let mut copy = vec![0; (bytes as usize).min(max)];

@@ -33,8 +33,9 @@ pub struct OpenPorts {
     pub xstat_names: Vec<&'static [&'static str]>,
 }
 
-/// Opens all ports. A port with fewer queues than lcores gets them on the lcores that come next, but
-/// a port of one queue sits on the lcore of the port it is paired with, so that packets stay there.
+/// Opens all ports. A port with fewer queues than lcores gets them on the lcores that come next,
+/// but a port of one queue sits on the lcore of the port it is paired with, so that packets stay
+/// there.
 ///
 /// # Errors
 /// The codes of [`wirelet_drivers::open`].

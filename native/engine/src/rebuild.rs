@@ -1,5 +1,5 @@
-//! What follows a fault: the instance goes, a new one is built off the lcore and handed over between
-//! two bursts (DESIGN §9).
+//! What follows a fault: the instance goes, a new one is built off the lcore and handed over
+//! between two bursts (DESIGN §9).
 
 use std::ptr;
 use std::sync::Arc;
@@ -54,7 +54,8 @@ impl Mailbox {
             return None;
         }
         let taken = self.0.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: a non-null pointer here came from `Box::into_raw`, and the swap made it ours alone.
+        // SAFETY: a non-null pointer here came from `Box::into_raw`, and the swap made it ours
+        // alone.
         (!taken.is_null()).then(|| unsafe { Box::from_raw(taken) })
     }
 }

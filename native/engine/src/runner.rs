@@ -1,5 +1,5 @@
-//! A program on the calling thread: tests, tools, Workers. The same page, checks and faults as on an
-//! lcore.
+//! A program on the calling thread: tests, tools, Workers. The same page, checks and faults as on
+//! an lcore.
 
 use std::sync::Arc;
 

@@ -97,8 +97,8 @@ impl StatsWriter {
         let words = size_of::<T>() / size_of::<u64>();
         let source: *const u64 = (&raw const *block).cast();
         for index in 0..words {
-            // SAFETY: blocks are repr(C) structs of u64 only (asserted in the abi), so every word is
-            // initialised and within the block.
+            // SAFETY: blocks are repr(C) structs of u64 only (asserted in the abi), so every word
+            // is initialised and within the block.
             let value = unsafe { source.add(index).read() };
             self.word(at + index * size_of::<u64>()).store(value, Ordering::Relaxed);
         }

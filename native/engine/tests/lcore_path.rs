@@ -1,9 +1,10 @@
-//! No allocation and no lock on an lcore's path, once it is warm. A binary of its own: the allocator
-//! counts for each thread, and a thread's waits are read from /proc.
+//! No allocation and no lock on an lcore's path, once it is warm. A binary of its own: the
+//! allocator counts for each thread, and a thread's waits are read from /proc.
 //!
 //! What the second half shows: in `poll` mode a thread that never blocks has no voluntary context
 //! switch. A contended lock would be one (futex waits); an uncontended one would not show, and is
-//! ruled out by the first half only as far as std's channels allocate. The code has no `Mutex` there.
+//! ruled out by the first half only as far as std's channels allocate. The code has no `Mutex`
+//! there.
 
 mod common;
 

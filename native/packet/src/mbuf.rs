@@ -3,8 +3,8 @@
 /// One packet: which frame it is in, where in the frame, and what is known of it. 32 bytes, plain
 /// data; whoever holds it owns the frame, and gives both on together.
 ///
-/// Fields stand where a [`wirelet_abi::Descriptor`] has its own, with the frame's number in place of
-/// the guest address: a descriptor is four words copied and two of them changed.
+/// Fields stand where a [`wirelet_abi::Descriptor`] has its own, with the frame's number in place
+/// of the guest address: a descriptor is four words copied and two of them changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Mbuf {

@@ -1,5 +1,5 @@
-// The reference filter of `npm run bench:peers`: UDP to port 53 from 10.0.0.0/8 is dropped, the rest
-// passes. `../udp53.bpf.c` is the same filter for librte_bpf and for XDP.
+// The reference filter of `npm run bench:peers`: UDP to port 53 from 10.0.0.0/8 is dropped, the
+// rest passes. `../udp53.bpf.c` is the same filter for librte_bpf and for XDP.
 import { ETHERNET_BYTES, Ipv4, Packet, Udp, Verdict } from '@wirelet/runtime';
 
 export function onPacket(packet: Packet): Verdict {
