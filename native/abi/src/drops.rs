@@ -1,7 +1,9 @@
 //! Why a packet did not leave: a closed list, the same in native code, metrics and docs.
 
 macro_rules! drop_reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $value:literal, $name:literal, $edge:literal;)*) => {
+    ($($(#[doc = $doc:literal])+
+        $variant:ident = $value:literal, $name:literal, $edge:literal;
+    )*) => {
         /// Why a packet was dropped. Every packet that is not forwarded counts under one of these.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]

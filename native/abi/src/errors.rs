@@ -141,9 +141,11 @@ errors! {
         "The file is no capture file, or its first bytes are damaged.",
         "Supported: pcap and pcapng, both byte orders, gzip too.";
     InputFailed, "WIRELET_E_INPUT", Failed,
-        "A file that was open can't be read any further.", "The message names the file and the reason.";
+        "A file that was open can't be read any further.",
+        "The message names the file and the reason.";
     OutputFailed, "WIRELET_E_OUTPUT", Failed,
-        "A file can't be written.", "The message names the file and the reason, such as a full disk.";
+        "A file can't be written.",
+        "The message names the file and the reason, such as a full disk.";
     MemoryExhausted, "WIRELET_E_MEMORY_EXHAUSTED", NotPermitted,
         "There is not enough memory of the kind the region needs.",
         "Ask for fewer frames, free /dev/shm or hugepages, or set `hugepages: false`.";

@@ -87,7 +87,8 @@ fn write_names(out: &mut String) {
          /** Drop reasons of devices: no program saw the packet. */\n\
          export const EDGE_DROP_REASONS = [\n{edge_reasons}] as const;\n\
          /** States of an lcore; the index is the value in its block. */\n\
-         export const LCORE_STATES = ['starting', 'running', 'sleeping', 'stopped', 'failed'] as const;\n\
+         export const LCORE_STATES = \
+         ['starting', 'running', 'sleeping', 'stopped', 'failed'] as const;\n\
          export type Verdict = (typeof VERDICTS)[number];\n\
          export type DropReason = (typeof DROP_REASONS)[number];\n",
         stats::MAGIC,

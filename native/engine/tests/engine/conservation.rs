@@ -157,8 +157,8 @@ proptest! {
         drain_ns in prop_oneof![Just(0u64), Just(100_000_000)],
     ) {
         let mut config = config;
-        let endless = if config.lcores.len() == 1 { "gen:?rate=max&flows=8" } else { "gen:?rate=200k&flows=8" };
-        config.ports[0].device = endless.into();
+        let rate = if config.lcores.len() == 1 { "max" } else { "200k" };
+        config.ports[0].device = format!("gen:?rate={rate}&flows=8");
         let mut appliance = start(config);
         std::thread::sleep(Duration::from_micros(after_us));
         let outcome = stop(&mut appliance, drain_ns);

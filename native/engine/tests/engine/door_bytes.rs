@@ -85,10 +85,17 @@ fn every_byte_of_a_good_module_may_be_anything() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn random_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..2000), wasm: bool) {
+    fn random_bytes_are_answered(
+        bytes in proptest::collection::vec(any::<u8>(), 0..2000),
+        wasm: bool,
+    ) {
         let mut bytes = bytes;
         if wasm {
             bytes.splice(0..0, *b"\0asm\x01\0\0\0");
@@ -99,7 +106,10 @@ proptest! {
     /// Sections of a good module with random bytes written over, removed and repeated.
     #[test]
     fn changed_modules_are_answered_and_what_passes_compiles(
-        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8, 1..16usize), 1..8)
+        changes in proptest::collection::vec(
+            (any::<prop::sample::Index>(), any::<u8>(), 0..4u8, 1..16usize),
+            1..8,
+        )
     ) {
         let mut bytes = rich();
         for (index, value, kind, length) in changes {

@@ -217,7 +217,8 @@ fn counters_have_limits() {
             "(loop $l
                 (i32.store16 (i32.const 0x40000000) (i32.add (local.get 0) (i32.const 0x2121)))
                 (drop (call $counter (i32.const 0x40000000) (i32.const {bytes})))
-                (br_if $l (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const {count}))))"
+                (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+                (br_if $l (i32.lt_u (local.get 0) (i32.const {count}))))"
         )
     };
     let wasm = |code: &str| {
