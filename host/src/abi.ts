@@ -37,6 +37,10 @@ export const MODULE_FUNCTIONS_MAX = 4096;
 export const MODULE_BODY_BYTES_MAX = 262144;
 /** Locals of one function. */
 export const MODULE_LOCALS_MAX = 1024;
+/** Compiler's work on one function: its blocks times its locals, and 50 for each value that a block takes or returns. The most takes about 4 s (measured). */
+export const FUNCTION_WORK_MAX = 200000;
+/** Compiler's work on all functions of a module. */
+export const MODULE_WORK_MAX = 800000;
 /** Globals of a module. */
 export const MODULE_GLOBALS_MAX = 1024;
 /** Types of a module. */

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '../..');
-const BURSTS = [1, 8, 32, 64, 256];
+const BURSTS = (process.env.WIRELET_BENCH_BURSTS ?? '1,8,32,64,256').split(',').map(Number);
 const TURNS = Number(process.env.WIRELET_BENCH_TURNS ?? 7);
 const SAMPLES_PER_TURN = 5;
 const RESIDENT = 4096;

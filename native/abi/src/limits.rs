@@ -40,6 +40,11 @@ limits! {
     MODULE_BODY_BYTES_MAX: u32 = 256 << 10;
     /// Locals of one function.
     MODULE_LOCALS_MAX: u32 = 1024;
+    /// Compiler's work on one function: its blocks times its locals, and 50 for each value that a
+    /// block takes or returns. The most takes about 4 s (measured).
+    FUNCTION_WORK_MAX: u64 = 200_000;
+    /// Compiler's work on all functions of a module.
+    MODULE_WORK_MAX: u64 = 800_000;
     /// Globals of a module.
     MODULE_GLOBALS_MAX: u32 = 1024;
     /// Types of a module.

@@ -162,7 +162,7 @@ fn no_bomb(what: &str, wasm: &[u8]) {
 }
 
 #[test]
-fn a_thousand_blocks_compile_in_seconds() {
+fn blocks_up_to_the_limits_compile_in_seconds() {
     // Loops in loops, and as many locals as there may be, all alive across them.
     let nested = |depth: usize, locals: usize| {
         let sum: String = (0..locals)
@@ -178,7 +178,10 @@ fn a_thousand_blocks_compile_in_seconds() {
         );
         module(&text)
     };
-    no_bomb("nested loops", &nested(1000, 200));
+    for (depth, locals) in [(199, 1000), (447, 447), (1000, 200), (3920, 50)] {
+        no_bomb("nested loops", &nested(depth, locals));
+    }
+    refused_bytes(&nested(1001, 200), ErrorCode::ModuleLimit, "blocks times locals");
     // Blocks that carry many values.
     let carried = |blocks: usize, values: usize| {
         let list = "i32 ".repeat(values);
@@ -191,11 +194,21 @@ fn a_thousand_blocks_compile_in_seconds() {
         );
         module(&text)
     };
-    no_bomb("carried values 16", &carried(1000, 16));
+    for (blocks, values) in [(124, 16), (19, 100), (1, 999), (1980, 1)] {
+        no_bomb("carried values", &carried(blocks, values));
+    }
+    refused_bytes(&carried(125, 16), ErrorCode::ModuleLimit, "values of blocks");
     let table = format!(
         r#"(func (export "onBurst") (param i32) {} {})"#,
         "(block ".repeat(100),
         format!("(br_table {} (local.get 0)))", "0 ".repeat(1000)).repeat(100)
     );
     no_bomb("jump tables", &module(&table));
+}
+
+#[test]
+fn many_functions_with_much_work_are_too_much_for_a_module() {
+    let function = format!("(func (local {}) {})", "i32 ".repeat(10), "(block)".repeat(19_900));
+    assert!(check(&repeated(4, &function)).is_ok());
+    refused_bytes(&repeated(5, &function), ErrorCode::ModuleLimit, "work on the module");
 }
