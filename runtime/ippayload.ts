@@ -68,9 +68,11 @@ export class IpPayload {
       const header = packet.address + <usize>at;
       let bytes: u32 = 8;
       if (protocol == Protocol.Fragment) {
-        flags |= FRAGMENT;
-        // Offset in the upper 13 bits of bytes 2 and 3, as they are in memory.
-        if ((load<u16>(header, 2) & 0xf8ff) != 0) flags |= LATER_FRAGMENT;
+        // Offset in the upper 13 bits of bytes 2 and 3, as they are in memory, and "more" in the
+        // last. With neither it is the whole packet, an atomic fragment (RFC 6946).
+        const place = load<u16>(header, 2);
+        if ((place & 0xf9ff) != 0) flags |= FRAGMENT;
+        if ((place & 0xf8ff) != 0) flags |= LATER_FRAGMENT;
       } else if (protocol == Protocol.Authentication) {
         bytes = (<u32>load<u8>(header, 1) + 2) << 2;
       } else {

@@ -14,6 +14,9 @@ const PLAIN_IPV4_MASK: u32 = 0xff_ffff;
 const PROTOCOL_AND_OFFSET_MASK: u32 = 0xff00_ff1f;
 const PLAIN_OFFSET: u32 = 34;
 
+const UDP_BYTES: u32 = 8;
+const UDP_LENGTH: usize = 4;
+
 /** TCP, UDP and ICMP as one: where their header is, and the checksum over all they carry. */
 export class Transport {
   /**
@@ -47,10 +50,8 @@ export class Transport {
     const payload = whole(packet);
     if (payload == null) return false;
     const field = packet.address + <usize>(payload.offset + checksumOffset(payload.protocol));
-    // UDP over IPv4 may leave it out (RFC 768).
-    if (payload.protocol == Protocol.Udp && payload.version == 4 && load<u16>(field) == 0) {
-      return true;
-    }
+    // UDP may leave it out over IPv4 (RFC 768), and must not over IPv6 (RFC 8200, 8.1).
+    if (payload.protocol == Protocol.Udp && load<u16>(field) == 0) return payload.version == 4;
     return Checksum.finish(sum(packet, payload)) == 0;
   }
 
@@ -90,8 +91,20 @@ function whole(packet: Packet): IpPayload | null {
   if (field == 0 || payload.protocol == (payload.version == 4 ? Protocol.Icmpv6 : Protocol.Icmp)) {
     return null;
   }
-  const end = ipEnd(packet, payload);
+  const end = transportEnd(packet, payload);
   return end >= payload.offset + field + 2 && packet.has(0, end) ? payload : null;
+}
+
+/**
+ * Where what the checksum covers ends; 0 when that is not all there. IP may have bytes behind a
+ * UDP datagram (RFC 9868).
+ */
+function transportEnd(packet: Packet, payload: IpPayload): u32 {
+  const end = ipEnd(packet, payload);
+  if (payload.protocol != Protocol.Udp || end < payload.offset + UDP_BYTES) return end;
+  const length = load<u16>(packet.address + <usize>payload.offset, UDP_LENGTH);
+  const last = payload.offset + Network.swap16(length);
+  return last > end ? 0 : last;
 }
 
 /** Where the IP packet ends by its own length; 0 when there is no view of its header. */
@@ -108,7 +121,7 @@ function ipEnd(packet: Packet, payload: IpPayload): u32 {
 /** The sum over pseudo header (RFC 9293, 3.1; RFC 8200, 8.1), header and payload. */
 function sum(packet: Packet, payload: IpPayload): u64 {
   const ip = packet.address + <usize>EthernetPayload.of(packet).offset;
-  const bytes = ipEnd(packet, payload) - payload.offset;
+  const bytes = transportEnd(packet, payload) - payload.offset;
   const covered = Checksum.sum(packet.address + <usize>payload.offset, bytes);
   if (payload.protocol == Protocol.Icmp) return covered;
   const addresses = payload.version == 4 ? Checksum.sum(ip + 12, 8) : Checksum.sum(ip + 8, 32);

@@ -275,6 +275,26 @@ describe('Udp, Tcp, Icmp, Icmpv6', () => {
     const fragment = ipv4({ payload: udp(), moreFragments: true });
     expect(see(ethernet({ payload: fragment })).good).toBe(false);
   });
+
+  it('is of the whole packet in an atomic fragment (RFC 6946)', () => {
+    const atomic = frames.fragment(udp(), 0, false);
+    const { lines, good } = see(ethernet({ payload: ipv6({ payload: atomic }) }));
+    expect(lines).toContain('payload v6 protocol 17 at 62');
+    expect(good).toBe(true);
+  });
+
+  it('does not cover what IP has behind a UDP datagram (RFC 9868)', () => {
+    const behind = (fields: frames.UdpFields): frames.Layer => {
+      const datagram = udp({ payload: hex('01 02 03'), ...fields });
+      return { type: 17, bytes: (pseudo) => concat(datagram.bytes(pseudo), hex('ff fe')) };
+    };
+    for (const ip of [ipv4, ipv6]) {
+      expect(see(ethernet({ payload: ip({ payload: behind({}) }) })).good).toBe(true);
+      for (const length of [7, 14, 65535]) {
+        expect(see(ethernet({ payload: ip({ payload: behind({ length }) }) })).good).toBe(false);
+      }
+    }
+  });
 });
 
 describe('no packet makes a view trap', () => {
