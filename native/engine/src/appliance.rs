@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use wirelet_abi::stats::{LcoreBlock, state};
+use wirelet_abi::stats::{LcoreBlock, ProgramBlock, state};
 use wirelet_abi::{DropReason, Error, ErrorCode, limits};
 use wirelet_packet::ring::{Consumer, Producer, ring};
 use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, Waker};
@@ -93,10 +93,7 @@ impl Appliance {
         let control = Arc::new(control);
         let OpenPorts { mut per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
         let stats = StatsPage::new(lcores, config.ports.len(), programs.len(), region.frames())?;
-        let states: Vec<Vec<Arc<Backing>>> = programs
-            .iter()
-            .map(|_| (0..lcores).map(|_| new_state()).collect())
-            .collect::<Result<_, _>>()?;
+        let states = new_states(programs.len(), lcores)?;
         let mut rings = handover_rings(lcores);
         let (mut waiting, mut all_places) = (Vec::new(), Vec::new());
         for index in 0..lcores {
@@ -134,12 +131,7 @@ impl Appliance {
                 taken: 0,
             }));
         }
-        let supervisor = Supervisor {
-            control: Arc::clone(&control),
-            programs: programs.clone(),
-            places: all_places,
-            events: (0..lcores).map(|index| events.sender(index as u32)).collect(),
-        };
+        let supervisor = new_supervisor(&control, &programs, all_places, &events);
         Ok(Appliance {
             region,
             programs,
@@ -341,11 +333,25 @@ fn instantiate(
             let message = format!("{}: {}", program.config.name, fault.error.message);
             Error::new(fault.error.code, message)
         })?;
-        let mut stats = wirelet_abi::stats::ProgramBlock::default();
-        stats.health = health::UP;
+        let stats = ProgramBlock { health: health::UP, ..ProgramBlock::default() };
         Ok(Slot { program: Arc::clone(program), instance: Some(instance), stats })
     };
     programs.iter().enumerate().map(build).collect()
+}
+
+/// State of each program on each lcore.
+fn new_states(programs: usize, lcores: usize) -> Result<Vec<Vec<Arc<Backing>>>, Error> {
+    (0..programs).map(|_| (0..lcores).map(|_| new_state()).collect()).collect()
+}
+
+fn new_supervisor(
+    control: &Arc<Control>,
+    programs: &[Arc<Program>],
+    places: Vec<Vec<Places>>,
+    events: &Events,
+) -> Supervisor {
+    let events = (0..places.len()).map(|lcore| events.sender(lcore as u32)).collect();
+    Supervisor { control: Arc::clone(control), programs: programs.to_vec(), places, events }
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

@@ -105,8 +105,8 @@ impl GuestMemory {
 
 impl Drop for GuestMemory {
     fn drop(&mut self) {
-        // SAFETY: the whole reservation, windows included, is ours and no longer used.
         let bytes = RESERVATION_BYTES + GUARD_BYTES + ALIGNMENT;
+        // SAFETY: the whole reservation, windows included, is ours and no longer used.
         unsafe { libc::munmap(self.reservation.cast(), bytes) };
     }
 }

@@ -19,13 +19,13 @@ pub const TWINS: &[(&str, Twin)] =
 /// # Safety
 /// As [`Twin`].
 #[inline(always)]
-unsafe fn each(page: *mut BurstHeader, mut body: impl FnMut(&mut Descriptor)) {
+unsafe fn each(page: *mut BurstHeader, body: impl FnMut(&mut Descriptor)) {
     // SAFETY: the caller promises a page with `count` descriptors behind its header, ours alone.
     let descriptors = unsafe {
         let first = page.add(1).cast::<Descriptor>();
         std::slice::from_raw_parts_mut(first, (*page).count as usize)
     };
-    descriptors.iter_mut().for_each(|descriptor| body(descriptor));
+    descriptors.iter_mut().for_each(body);
 }
 
 unsafe fn drop_all(page: *mut BurstHeader, _memory: *mut u8) {

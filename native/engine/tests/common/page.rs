@@ -32,7 +32,7 @@ fn read_lcore(page: &Backing, header: &PageHeader, index: usize) -> Lcore {
     let start = size_of::<PageHeader>() + index * stride;
     loop {
         let before = word(page, start).load(Ordering::Acquire);
-        let copy = (before % 2 == 0).then(|| copy(page, start, ports, programs));
+        let copy = before.is_multiple_of(2).then(|| copy(page, start, ports, programs));
         fence(Ordering::Acquire);
         if let Some(copy) = copy
             && word(page, start).load(Ordering::Relaxed) == before

@@ -179,7 +179,7 @@ fn imports_check_the_addresses_they_are_given() {
         for code in [
             format!("(call $log (i32.const {address}) (i32.const 1))"),
             "(call $log (i32.const 0x40000000) (i32.const -1))".into(),
-            format!("(call $log (i32.const 0x4000ffff) (i32.const 2))"),
+            "(call $log (i32.const 0x4000ffff) (i32.const 2))".into(),
             format!(
                 "(call $abort (i32.const {address}) (i32.const {address}) (i32.const -1) (i32.const -1))"
             ),
