@@ -279,8 +279,8 @@ fn offered(name: &str) -> Option<FuncType> {
     }
 }
 
-/// Limits of one function; returns the compiler's work on it. 1,000 loops of 100 values each make 7.6 KB of Wasm and 10 s
-/// of compiling (measured), so bytes alone bound nothing.
+/// Limits of one function; returns the compiler's work on it. 1,000 loops of 100 values each make
+/// 7.6 KB of Wasm and 10 s of compiling (measured), so bytes alone bound nothing.
 fn read_body(
     body: &wasmparser::FunctionBody<'_>,
     types: &[Option<FuncType>],

@@ -150,6 +150,7 @@ const COMPILE_MAX: Duration = Duration::from_secs(60);
 
 /// Either the door refuses it, or it compiles within bounds.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "a test's output, shown when it fails")]
 fn no_bomb(what: &str, wasm: &[u8]) {
     let started = Instant::now();
     let result = wirelet_engine::program::Program::new(crate::common::program(wasm.to_vec()));
