@@ -168,7 +168,7 @@ function address6(random: Random): string {
 
 /** A copy with one to three changes; it keeps its 14 bytes of Ethernet header. */
 function changed(random: Random, frame: Uint8Array): Uint8Array {
-  let packet = frame.slice();
+  let packet: Uint8Array = frame.slice();
   for (let i = random.below(3); i >= 0; i--) {
     packet = random.pick(flip, overwrite, lie, lie, truncate, lengthen)(random, packet);
   }
