@@ -37,6 +37,8 @@ pub enum IdlePolicy {
 pub struct Idler {
     policy: IdlePolicy,
     rounds: u32,
+    /// Empty rounds since there was work; `rounds` starts anew with each pause.
+    quiet: u32,
     announced: bool,
     descriptors: Vec<libc::pollfd>,
 }
@@ -45,19 +47,19 @@ impl Idler {
     /// `devices` is how many the lcore has.
     pub fn new(policy: IdlePolicy, devices: usize) -> Idler {
         let descriptors = Vec::with_capacity(devices + 1);
-        Idler { policy, rounds: 0, announced: false, descriptors }
+        Idler { policy, rounds: 0, quiet: 0, announced: false, descriptors }
     }
 
     /// The first pause since there was work, and now and then later: a good time to publish.
     pub fn publishes(&self) -> bool {
-        self.rounds % PUBLISH_EVERY == PUBLISH_AT
+        self.quiet % PUBLISH_EVERY == PUBLISH_AT
     }
 }
 
 /// A round has found packets.
 #[inline]
 pub fn worked(lcore: &mut Lcore) {
-    lcore.idler.rounds = 0;
+    (lcore.idler.rounds, lcore.idler.quiet) = (0, 0);
     if lcore.idler.announced {
         lcore.idler.announced = false;
         lcore.control.lcores[lcore.index].waker.awake();
@@ -68,6 +70,7 @@ pub fn worked(lcore: &mut Lcore) {
 pub fn wait(lcore: &mut Lcore) -> bool {
     let idler = &mut lcore.idler;
     idler.rounds = idler.rounds.wrapping_add(1);
+    idler.quiet = idler.quiet.wrapping_add(1);
     std::hint::spin_loop();
     if idler.rounds < SPINS {
         return false;

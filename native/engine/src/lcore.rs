@@ -186,9 +186,7 @@ pub fn publish(lcore: &mut Lcore) {
     for index in 0..lcore.ports.len() {
         let (failed, ingress) = lcore.ports[index].read_device();
         if failed > 0 {
-            let port = &mut lcore.ports[usize::from(ingress)];
-            port.stats.forwarded_packets -= failed;
-            port.stats.drops[DropReason::TxError as usize] += failed;
+            take_back(&mut lcore.ports, failed, usize::from(ingress));
         }
         let error = lcore.ports[index].device.as_mut().and_then(|device| device.take_error());
         if let Some(error) = error {
@@ -248,6 +246,22 @@ pub fn abandon(lcore: &mut Lcore) {
     lcore.control.drained(lcore.index, true);
 }
 
+/// Packets that counted as forwarded and that a device then could not send count as dropped. Nobody
+/// knows any more which ones they were: the port that sent there last answers first, then the others,
+/// each for no more than it forwarded.
+#[cold]
+fn take_back(ports: &mut [Port], mut failed: u64, last_ingress: usize) {
+    let others = (0..ports.len()).filter(|&port| port != last_ingress);
+    for index in std::iter::once(last_ingress).chain(others) {
+        let stats = &mut ports[index].stats;
+        let share = failed.min(stats.forwarded_packets);
+        stats.forwarded_packets -= share;
+        stats.drops[DropReason::TxError as usize] += share;
+        failed -= share;
+    }
+    debug_assert!(failed == 0, "more packets failed than were forwarded");
+}
+
 /// Packets whose outcome this lcore has counted.
 fn settled(lcore: &Lcore) -> u64 {
     let port = |port: &Port| {
@@ -256,4 +270,25 @@ fn settled(lcore: &Lcore) -> u64 {
         port.stats.forwarded_packets + drops
     };
     lcore.stats.handovers + lcore.ports.iter().map(port).sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use wirelet_drivers::TxLimits;
+
+    use super::*;
+
+    #[test]
+    fn failed_packets_are_taken_back_from_no_port_twice() {
+        let port = |forwarded| {
+            let mut port = Port::new(None, 0, TxLimits::FILE);
+            port.stats.forwarded_packets = forwarded;
+            port
+        };
+        let mut ports = [port(3), port(5)];
+        take_back(&mut ports, 7, 0);
+        let failed = DropReason::TxError as usize;
+        let counts = ports.map(|port| (port.stats.forwarded_packets, port.stats.drops[failed]));
+        assert_eq!(counts, [(0, 3), (1, 4)]);
+    }
 }
