@@ -246,9 +246,9 @@ pub fn abandon(lcore: &mut Lcore) {
     lcore.control.drained(lcore.index, true);
 }
 
-/// Packets that counted as forwarded and that a device then could not send count as dropped. Nobody
-/// knows any more which ones they were: the port that sent there last answers first, then the others,
-/// each for no more than it forwarded.
+/// Packets that counted as forwarded and that a device then could not send count as dropped.
+/// Nobody knows any more which ones they were: the port that sent there last answers first, then
+/// the others, each for no more than it forwarded.
 #[cold]
 fn take_back(ports: &mut [Port], mut failed: u64, last_ingress: usize) {
     let others = (0..ports.len()).filter(|&port| port != last_ingress);
