@@ -1,7 +1,7 @@
 // Measures the rate of this machine, now; then generates 80 % of it while the host misbehaves, and
 // prints what was lost. ../blocked.timed.test.ts reads it.
 //
-//   node process.js <blocked|throws|stalled> <seconds>
+//   node process.js <idle|blocked|throws|stalled> <seconds>
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,10 @@ const SOURCE = fileURLToPath(new URL('stall', import.meta.url));
 const LCORE = Math.max(0, cpus().length - 1);
 /** What the ring of the generator may hold back: less than the stall of the negative control. */
 const RING_MS = 3;
-const STALL_MS = 5;
+/** At least 5 ms: these cores change their speed by half from one second to the next. */
+const STALL_MS = 10;
+
+const STALLS_PER_SECOND = 20;
 
 const [mode = 'blocked', seconds = '10'] = process.argv.slice(2);
 
@@ -27,7 +30,10 @@ function appliance(device, settings = {}) {
   });
 }
 
-/** Packets per second that this lcore can do, median of three short runs. */
+/**
+ * Packets per second that this lcore can do while this thread is busy, the least of three short runs:
+ * two CPUs of one core share it, and a host that blocks takes its part, in the measurement too.
+ */
 async function measureRate() {
   const rates = [];
   for (let run = 0; run < 3; run++) {
@@ -35,12 +41,12 @@ async function measureRate() {
     running.start();
     await sleep(100);
     const [before, started] = [running.stats().ports.out.tx, performance.now()];
-    await sleep(500);
+    block(500);
     const packets = running.stats().ports.out.tx - before;
     rates.push(packets / ((performance.now() - started) / 1000));
     await running.stop();
   }
-  return Math.floor(rates.sort((a, b) => a - b)[1]);
+  return Math.floor(Math.min(...rates));
 }
 
 /** Rounds of the program's loop that take STALL_MS on this machine. */
@@ -68,8 +74,8 @@ function block(ms) {
 }
 
 const rate = Math.floor((await measureRate()) * 0.8);
-const settings = { blocked: {}, throws: { every: 50_000, loops: 1 } }[mode] ?? {
-  every: rate,
+const settings = { idle: {}, blocked: {}, throws: { every: 50_000, loops: 1 } }[mode] ?? {
+  every: Math.floor(rate / STALLS_PER_SECOND),
   loops: await measureLoops(),
 };
 const count = rate * Number(seconds);
