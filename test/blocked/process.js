@@ -31,8 +31,8 @@ function appliance(device, settings = {}) {
 }
 
 /**
- * Packets per second that this lcore can do while this thread is busy, the least of three short runs:
- * two CPUs of one core share it, and a host that blocks takes its part, in the measurement too.
+ * Packets per second that this lcore can do while this thread is busy, the least of three short
+ * runs: two CPUs of one core share it, and a host that blocks takes its part.
  */
 async function measureRate() {
   const rates = [];
