@@ -35,8 +35,8 @@ const share = ({ missed, count }: Report) => missed / count;
 /**
  * The goal is a run that misses nothing, and one is enough: what the host costs, it costs each
  * time. But these cores are shared, and a hypervisor that takes one away for 8 to 16 ms (seen, with
- * nothing else running) makes even an idle host miss packets. Where no run misses nothing, the host
- * may cost no more than the machine does, and less than the control's stalls by far.
+ * nothing else running) makes even an idle host miss packets. Where no run misses nothing, the
+ * least may be 1 % of the packets, or twice what an idle host misses; the control loses over 2 %.
  */
 async function costsNothing(mode: string, seconds: number): Promise<Report> {
   const [runs, controls]: [Report[], Report[]] = [[], []];
@@ -48,7 +48,6 @@ async function costsNothing(mode: string, seconds: number): Promise<Report> {
   }
   const least = Math.min(...runs.map(share));
   const machine = Math.max(...controls.map(share));
-  expect(machine).toBeGreaterThan(0);
   expect(least).toBeLessThan(Math.max(2 * machine, STALLED_SHARE / 2));
   const [report] = runs;
   if (!report) throw new Error('no run');
