@@ -21,6 +21,14 @@ export const PORTS_MAX = 64;
 export const LCORES_MAX = 64;
 /** Counters of one program. */
 export const PROGRAM_COUNTERS_MAX = 1024;
+/** Tables of one program. */
+export const PROGRAM_TABLES_MAX = 64;
+/** Keys that one table can hold, and elements of an array. */
+export const TABLE_CAPACITY_MAX = 16777216;
+/** Bytes of a table's key. */
+export const TABLE_KEY_BYTES_MAX = 256;
+/** Bytes of a table's value. */
+export const TABLE_VALUE_BYTES_MAX = 1024;
 /** Bytes of a counter's, program's, port's or table's name. */
 export const NAME_BYTES_MAX = 64;
 /** Bytes of one log line; the rest is cut. */
@@ -88,6 +96,15 @@ export const SETTING_BOOLEAN = 2;
 export const SETTING_STRING = 3;
 export const SETTING_STRINGS = 4;
 export const SETTING_NUMBERS = 5;
+/** Kinds of tables; the index is the value in a spec. */
+export const TABLE_KINDS = [
+  '',
+  'hash',
+  'lru',
+  'lpm4',
+  'lpm6',
+  'array',
+] as const;
 export const STATS_MAGIC = 3554542199785015639n;
 export const HISTOGRAM_BUCKETS = 256;
 export const MANIFEST_SECTION = 'wirelet.manifest';
@@ -366,8 +383,58 @@ export const ERRORS = {
   },
   WIRELET_E_TABLES: {
     exit: 4,
-    meaning: "The program asks for a table, which this version does not offer.",
-    hint: "Use counters and memory of its own.",
+    meaning: "The program asks for a table that it can't have.",
+    hint: "At most 64 tables, names of 1 to 64 bytes, asked for at the top level or in onLoad.",
+  },
+  WIRELET_E_TABLE_SCHEMA: {
+    exit: 4,
+    meaning: "A table has another shape than the state that is kept.",
+    hint: "Append fields, or raise the capacity; --reset-state begins with an empty table.",
+  },
+  WIRELET_E_TABLE_UNKNOWN: {
+    exit: 1,
+    meaning: "There is no such table, or no such key in it.",
+    hint: "`wirelet table list` shows the tables, `wirelet table export` their keys.",
+  },
+  WIRELET_E_TABLE_VALUE: {
+    exit: 2,
+    meaning: "A key or value does not fit the table.",
+    hint: "`wirelet table list` shows the fields of keys and values.",
+  },
+  WIRELET_E_TABLE_FULL: {
+    exit: 1,
+    meaning: "The table holds as many keys as it can.",
+    hint: "Delete some, or raise the capacity that the program asks for.",
+  },
+  WIRELET_E_PERSIST: {
+    exit: 6,
+    meaning: "Persistent state can't be kept there.",
+    hint: "`state.directory` must be a writable folder on tmpfs, such as /dev/shm/wirelet.",
+  },
+  WIRELET_E_SWAP_TIMEOUT: {
+    exit: 1,
+    meaning: "An lcore did not take over the new generation in time.",
+    hint: "The old generation goes on there; see `wirelet status` for what keeps the lcore.",
+  },
+  WIRELET_E_RESTART_NEEDED: {
+    exit: 3,
+    meaning: "The change can't be made while the appliance runs.",
+    hint: "Ports, devices, lcores, bursts and frames are fixed: stop it and start it anew.",
+  },
+  WIRELET_E_ROLLBACK: {
+    exit: 1,
+    meaning: "There is no earlier generation to go back to.",
+    hint: "The earlier generation is kept for the time that `rollback.windowMs` says.",
+  },
+  WIRELET_E_SHADOW_DIFFERS: {
+    exit: 4,
+    meaning: "The candidate decides differently from the running program.",
+    hint: "The report shows the packets; raise --max-differences when they are as intended.",
+  },
+  WIRELET_E_CONTROL: {
+    exit: 1,
+    meaning: "The control socket can't be used.",
+    hint: "Another appliance may own it: name one with --socket, for the appliance and for the verb.",
   },
   WIRELET_E_DEVICE_OPEN: {
     exit: 1,

@@ -43,9 +43,103 @@ export interface NativeProgram {
   settings: Uint8Array;
   deadlineNs: number;
   /** What untouched packets of a faulted burst get. */
-  onFault: 'drop' | 'pass';
+  onFault: 'drop' | 'pass' | 'previous';
   /** Indexes of the ports it may redirect to; undefined: all. */
   redirectTo?: number[];
+  /** Fields of the types that its tables have as keys and values, from the manifest. */
+  tableTypes?: NativeTableType[];
+}
+
+/** A key's or value's type: `FlowKey`, `source:u32@0,destination:u32@4`. */
+export interface NativeTableType {
+  name: string;
+  layout: string;
+}
+
+/** A program of the next generation. */
+export interface NativeNextProgram extends NativeProgram {
+  /** It is unchanged: its instance stays, `wasm` and the rest are not read. */
+  keep: boolean;
+}
+
+/** Everything that a generation is; devices, lcores and frames stay. */
+export interface NativeGenerationSpec {
+  programs: NativeNextProgram[];
+  /** Of each port, in the order of the appliance. */
+  ports: { forward: number; punt: number; pipeline: number[] }[];
+  /** Tables whose shape differs begin empty instead of refusing the swap. */
+  resetState: boolean;
+  /** Stop before publishing: everything is checked, nothing is touched. */
+  dryRun: boolean;
+  /** Faults of a changed program within `rollbackMs` that bring the old one back; 0: never. */
+  rollbackFaults: number;
+  rollbackMs: number;
+}
+
+/** What became, or would become, of a table. */
+export interface NativeTableChange {
+  program: string;
+  table: string;
+  action: 'attach' | 'create' | 'grow' | 'extend' | 'reset';
+}
+
+/** A generation that all lcores have adopted. */
+export interface NativeSwap {
+  generation: number;
+  tables: NativeTableChange[];
+  /** Milliseconds: native compile, instances with onLoad and windows, copying tables, adoption. */
+  compileMs: number;
+  instantiateMs: number;
+  copyMs: number;
+  adoptMs: number;
+}
+
+/** One of an appliance's tables. */
+export interface NativeTable {
+  program: string;
+  name: string;
+  /** As in TABLE_KINDS. */
+  kind: string;
+  shared: boolean;
+  persist: boolean;
+  capacity: number;
+  keyBytes: number;
+  valueBytes: number;
+  /** Names of types; '' for an array's key. */
+  keyType: string;
+  valueType: string;
+  /** One row for each lcore, one in all for a shared table. */
+  lcores: { count: number; refused: number; evicted: number; bytes: number }[];
+}
+
+/** A part of a table; `next` is where the next part begins, -1 at the end. */
+export interface NativeTablePart {
+  keys: Uint8Array[];
+  values: Uint8Array[];
+  next: number;
+}
+
+/** A packet that both programs got and answered differently. */
+export interface NativeShadowDifference {
+  lcore: number;
+  port: number;
+  packet: Uint8Array;
+  verdicts: [string, string];
+  egress: [number, number];
+  marks: [number, number];
+  packets: [Uint8Array, Uint8Array];
+}
+
+export interface NativeShadow {
+  sampled: number;
+  /** Sampled, but there was no room: the run fell behind. */
+  lost: number;
+  differences: number;
+  /** The first 64 of them. */
+  examples: NativeShadowDifference[];
+  /** Faults of the current program and of the candidate. */
+  faults: [number, number];
+  fault?: NativeFault;
 }
 
 export interface NativeApplianceSpec {
@@ -61,11 +155,13 @@ export interface NativeApplianceSpec {
   offline: boolean;
   ports: NativePort[];
   programs: NativeProgram[];
+  /** Folder on tmpfs that tables are kept in over restarts; '' for none. */
+  stateDirectory: string;
 }
 
 /** Something that happened; taken by polling, so a busy host delays nothing but itself. */
 export interface NativeEvent {
-  kind: 'fault' | 'log' | 'device' | 'lcore';
+  kind: 'fault' | 'log' | 'device' | 'lcore' | 'swap' | 'rollback' | 'quarantine';
   /** Nanoseconds of the monotonic clock. */
   timeNs: bigint;
   lcore: number;
@@ -90,6 +186,46 @@ export interface NativeCounter {
 
 export interface NativeAppliance {
   start(): void;
+  /** Number of the newest published generation. */
+  generation(): number;
+  /** Makes `spec` the next generation; resolves when all lcores have adopted it. */
+  swap(spec: NativeGenerationSpec): Promise<NativeSwap>;
+  /** Publishes the programs of the generation before, with the state as it is. */
+  rollback(): Promise<NativeSwap>;
+  /** Runs `candidate` beside the running program of the same name over a sample of its packets. */
+  shadow(
+    candidate: NativeProgram,
+    options: { durationMs: number; sampleOneIn: number },
+  ): Promise<NativeShadow>;
+  tables(): NativeTable[];
+  /** Entries from `cursor` (0 at first) on, at most `max`, of one lcore's table. */
+  tableRead(
+    program: string,
+    table: string,
+    lcore: number,
+    cursor: number,
+    max: number,
+  ): NativeTablePart;
+  /** Value of `key` on each lcore; null where it is not. LPM: the longest match of an address. */
+  tableGet(program: string, table: string, key: Uint8Array): (Uint8Array | null)[];
+  /** Writes on one lcore, or on all with -1; resolves when they have applied it. */
+  tableSet(
+    program: string,
+    table: string,
+    lcore: number,
+    key: Uint8Array,
+    value: Uint8Array,
+  ): Promise<void>;
+  /** False where the key was on no lcore. */
+  tableDelete(program: string, table: string, lcore: number, key: Uint8Array): Promise<boolean>;
+  /** Builds the table aside and flips it; on one lcore, or on all with -1. */
+  tableReplace(
+    program: string,
+    table: string,
+    lcore: number,
+    keys: Uint8Array[],
+    values: Uint8Array[],
+  ): Promise<void>;
   /** The counters page (SIZEOF_PAGE_HEADER ... in abi.ts), shared with the lcores. */
   statsPage(): ArrayBuffer;
   xstatNames(port: number): string[];

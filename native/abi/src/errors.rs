@@ -132,8 +132,39 @@ errors! {
         "The program asks for too many counters, or one has a bad name.",
         "At most 1,024 counters with names of 1 to 64 bytes.";
     Tables, "WIRELET_E_TABLES", Program,
-        "The program asks for a table, which this version does not offer.",
-        "Use counters and memory of its own.";
+        "The program asks for a table that it can't have.",
+        "At most 64 tables, names of 1 to 64 bytes, asked for at the top level or in onLoad.";
+    TableSchema, "WIRELET_E_TABLE_SCHEMA", Program,
+        "A table has another shape than the state that is kept.",
+        "Append fields, or raise the capacity; --reset-state begins with an empty table.";
+    TableUnknown, "WIRELET_E_TABLE_UNKNOWN", Failed,
+        "There is no such table, or no such key in it.",
+        "`wirelet table list` shows the tables, `wirelet table export` their keys.";
+    TableValue, "WIRELET_E_TABLE_VALUE", Usage,
+        "A key or value does not fit the table.",
+        "`wirelet table list` shows the fields of keys and values.";
+    TableFull, "WIRELET_E_TABLE_FULL", Failed,
+        "The table holds as many keys as it can.",
+        "Delete some, or raise the capacity that the program asks for.";
+    Persist, "WIRELET_E_PERSIST", NotPermitted,
+        "Persistent state can't be kept there.",
+        "`state.directory` must be a writable folder on tmpfs, such as /dev/shm/wirelet.";
+    // Swapping.
+    SwapTimeout, "WIRELET_E_SWAP_TIMEOUT", Failed,
+        "An lcore did not take over the new generation in time.",
+        "The old generation goes on there; see `wirelet status` for what keeps the lcore.";
+    RestartNeeded, "WIRELET_E_RESTART_NEEDED", Config,
+        "The change can't be made while the appliance runs.",
+        "Ports, devices, lcores, bursts and frames are fixed: stop it and start it anew.";
+    Rollback, "WIRELET_E_ROLLBACK", Failed,
+        "There is no earlier generation to go back to.",
+        "The earlier generation is kept for the time that `rollback.windowMs` says.";
+    ShadowDiffers, "WIRELET_E_SHADOW_DIFFERS", Program,
+        "The candidate decides differently from the running program.",
+        "The report shows the packets; raise --max-differences when they are as intended.";
+    Control, "WIRELET_E_CONTROL", Failed,
+        "The control socket can't be used.",
+        "Another appliance may own it: name one with --socket, for the appliance and for the verb.";
     // Devices, memory, machine.
     DeviceOpen, "WIRELET_E_DEVICE_OPEN", Failed,
         "A device can't be opened.", "The message names the file or interface and the reason.";

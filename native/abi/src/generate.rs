@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     ABI_VERSION, BurstHeader, Descriptor, DropReason, ErrorCode, Exit, Layout, Verdict, descriptor,
-    guest, histogram, limits, settings, stats, verdict,
+    guest, histogram, limits, settings, stats, table, verdict,
 };
 
 const NOTICE: &str = "// DO NOT EDIT: written from native/abi by `npm run abi`.\n";
@@ -29,12 +29,20 @@ pub fn guest_source() -> String {
     for (name, value) in setting_kinds() {
         constant(name, value.into());
     }
+    for (name, value) in table_constants() {
+        constant(name, value);
+    }
     for name in ["BURST_MAX", "NAME_BYTES_MAX", "LOG_LINE_BYTES_MAX", "PACKET_BYTES_MIN"] {
         let limit = limits::ALL.iter().find(|limit| limit.0 == name).expect("a limit's name");
         constant(name, limit.1);
     }
-    for layout in guest_layouts() {
-        write_layout(&mut out, &layout, ": u32");
+    for (name, value) in [("HASH_WORD", table::HASH_WORD), ("HASH_LAST", table::HASH_LAST)] {
+        writeln!(out, "export const {name}: u64 = 0x{value:x};")
+            .expect("a String takes every write");
+    }
+    let own = [table::TableSpec::LAYOUT, table::TableEntry::LAYOUT, table::TableHeader::LAYOUT];
+    for layout in guest_layouts().iter().chain(&own) {
+        write_layout(&mut out, layout, ": u32");
     }
     out
 }
@@ -75,9 +83,12 @@ fn write_names(out: &mut String) {
     let reasons = quoted(DropReason::ALL.iter().map(|reason| reason.name()).collect());
     let at_edge = DropReason::ALL.iter().filter(|reason| reason.at_edge());
     let edge_reasons = quoted(at_edge.map(|reason| reason.name()).collect());
+    let tables = quoted(table::kind::NAMES.to_vec());
     write!(
         out,
-        "export const STATS_MAGIC = {}n;\n\
+        "/** Kinds of tables; the index is the value in a spec. */\n\
+         export const TABLE_KINDS = [\n{tables}] as const;\n\
+         export const STATS_MAGIC = {}n;\n\
          export const HISTOGRAM_BUCKETS = {};\n\
          export const MANIFEST_SECTION = '{}';\n\
          /** Names of verdicts; the index is the value in a descriptor. */\n\
@@ -175,6 +186,27 @@ fn packet_flags() -> [(&'static str, u8); 3] {
         ("FLAG_IP_CHECKSUM_GOOD", flags::IP_CHECKSUM_GOOD),
         ("FLAG_L4_CHECKSUM_GOOD", flags::L4_CHECKSUM_GOOD),
         ("FLAG_HASH_VALID", flags::HASH_VALID),
+    ]
+}
+
+/// What guests need to find a key, and to ask for a table.
+fn table_constants() -> [(&'static str, u64); 14] {
+    use table::{flags, kind};
+    [
+        ("HISTOGRAM_BUCKETS", histogram::BUCKETS as u64),
+        ("TABLE_GROUP_ENTRIES", table::GROUP_ENTRIES as u64),
+        ("TABLE_GROUP_CROWDED", table::GROUP_CROWDED.into()),
+        ("TABLE_TAG_EMPTY", table::TAG_EMPTY.into()),
+        ("TABLE_TAG_BUSY", table::TAG_BUSY.into()),
+        ("TABLE_TAG_USED", table::TAG_USED.into()),
+        ("TABLE_LPM_NODE", table::LPM_NODE.into()),
+        ("TABLE_HASH", kind::HASH.into()),
+        ("TABLE_LRU", kind::LRU.into()),
+        ("TABLE_LPM4", kind::LPM4.into()),
+        ("TABLE_LPM6", kind::LPM6.into()),
+        ("TABLE_ARRAY", kind::ARRAY.into()),
+        ("TABLE_SHARED", flags::SHARED.into()),
+        ("TABLE_CAPACITY_MAX", limits::TABLE_CAPACITY_MAX.into()),
     ]
 }
 

@@ -38,7 +38,8 @@ pub const IMPORT_LOG: &str = "log";
 /// `counter(name: u32, bytes: u32) -> u32`: the state window's address of a u64. While loading
 /// only.
 pub const IMPORT_COUNTER: &str = "counter";
-/// `table(spec: u32, bytes: u32) -> u32`: reserved for tables; a call is a fault today.
+/// `table(spec: u32, bytes: u32) -> u32`: the table page's address of a [`crate::table::TableEntry`]
+/// for the [`crate::table::TableSpec`] at `spec`. While loading only; readable after it.
 pub const IMPORT_TABLE: &str = "table";
 /// `abort(message: u32, file: u32, line: u32, column: u32)`: asc's abort; never returns. The two
 /// addresses are AssemblyScript strings (UTF-16, bytes in the u32 before the first) or 0.
@@ -62,3 +63,12 @@ pub const MANIFEST_SECTION: &str = "wirelet.manifest";
 pub const COUNTERS: u32 = STATE_WINDOW;
 /// Bytes of the counters area.
 pub const COUNTERS_BYTES: u32 = (crate::limits::PROGRAM_COUNTERS_MAX * 8) as u32;
+/// The table page: one [`crate::table::TableEntry`] for each table, read-only.
+pub const TABLE_PAGE: u32 = COUNTERS + COUNTERS_BYTES;
+/// Bytes of the table page.
+pub const TABLE_PAGE_BYTES: u32 =
+    (crate::limits::PROGRAM_TABLES_MAX * size_of::<crate::table::TableEntry>()) as u32;
+/// Where the memory of tables begins; each lies at a multiple of 2 MiB.
+pub const TABLES: u32 = STATE_WINDOW + 0x0020_0000;
+
+const _: () = assert!(TABLE_PAGE + TABLE_PAGE_BYTES <= TABLES);

@@ -15,6 +15,7 @@ mod layout;
 pub mod limits;
 pub mod settings;
 pub mod stats;
+pub mod table;
 pub mod verdict;
 
 pub use descriptor::{BurstHeader, Descriptor};

@@ -24,6 +24,14 @@ limits! {
     LCORES_MAX: usize = 64;
     /// Counters of one program.
     PROGRAM_COUNTERS_MAX: usize = 1024;
+    /// Tables of one program.
+    PROGRAM_TABLES_MAX: usize = 64;
+    /// Keys that one table can hold, and elements of an array.
+    TABLE_CAPACITY_MAX: u32 = 1 << 24;
+    /// Bytes of a table's key.
+    TABLE_KEY_BYTES_MAX: u32 = 256;
+    /// Bytes of a table's value.
+    TABLE_VALUE_BYTES_MAX: u32 = 1024;
     /// Bytes of a counter's, program's, port's or table's name.
     NAME_BYTES_MAX: usize = 64;
     /// Bytes of one log line; the rest is cut.

@@ -1,0 +1,178 @@
+//! Tables: how they lie in the state window, and how a key finds its place. Guest SDK and engine
+//! follow the same rules, so that both can change a table, one after the other.
+//!
+//! ```text
+//! table's memory, HASH and LRU:
+//!   TableHeader                  64 bytes
+//!   tags      16 bytes a group   15 tags and the group's overflow count
+//!   ages      64 bytes a group   LRU only: 15 u32 and one unused
+//!   dirty      1 byte a group    1: changed since somebody who copies has looked
+//!   entries   15 a group         key, then value, each rounded up to 8 bytes
+//! LPM:   TableHeader, root (2^root_bits u32), nodes of 256 u32
+//! ARRAY: TableHeader, elements, each rounded up to 8 bytes
+//! ```
+//! Every part begins at a multiple of 64 bytes.
+
+use crate::layout::layout;
+
+/// Entries of a group; its 16th tag byte counts overflows.
+pub const GROUP_ENTRIES: usize = 15;
+/// Bytes of a group's tags.
+pub const GROUP_TAG_BYTES: usize = 16;
+/// Of a group: how many of its tags must be in use before a new key may go to its second group.
+pub const GROUP_CROWDED: u32 = 12;
+/// Capacity that a table offers for each group: half of the entries, so that two choices never
+/// fail before the table is full.
+pub const GROUP_CAPACITY: u32 = 8;
+
+/// A free entry.
+pub const TAG_EMPTY: u8 = 0;
+/// An entry that is being written: whoever finds it after a crash frees it.
+pub const TAG_BUSY: u8 = 1;
+/// An entry in use: this bit and the 7 highest bits of the key's hash.
+pub const TAG_USED: u8 = 0x80;
+
+/// First multiplier of the hash.
+pub const HASH_WORD: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Last multiplier of the hash.
+pub const HASH_LAST: u64 = 0xD6E8_FEB8_6659_FD93;
+
+/// An LPM entry with this bit is the number of a node; others are value + 1, or 0 for none.
+pub const LPM_NODE: u32 = 0x8000_0000;
+/// The largest value of an LPM entry.
+pub const LPM_VALUE_MAX: u32 = 0x7FFF_FFFE;
+/// Entries of an LPM node: 8 bits of an address.
+pub const LPM_NODE_ENTRIES: usize = 256;
+
+/// Values of [`TableSpec::kind`] and [`TableEntry::kind`].
+pub mod kind {
+    /// Exact match; a full table refuses new keys.
+    pub const HASH: u32 = 1;
+    /// Exact match; a new key takes the place of the one that was not used for longest.
+    pub const LRU: u32 = 2;
+    /// Longest prefix match of IPv4 addresses, written by the host only.
+    pub const LPM4: u32 = 3;
+    /// Longest prefix match of IPv6 addresses, written by the host only.
+    pub const LPM6: u32 = 4;
+    /// Elements by number: meters, histograms.
+    pub const ARRAY: u32 = 5;
+    /// Their names; the index is the value, 0 is none.
+    pub const NAMES: [&str; 6] = ["", "hash", "lru", "lpm4", "lpm6", "array"];
+}
+
+/// Bits of [`TableSpec::flags`] and [`TableEntry::flags`].
+pub mod flags {
+    /// One table for all lcores, written by the host, read-only for programs.
+    pub const SHARED: u32 = 1 << 0;
+}
+
+layout! {
+    /// What a program asks `table` for: 64 bytes in its own memory. Strings are UTF-8.
+    pub struct TableSpec: 64 {
+        /// Guest address of the name.
+        name: u32 = 0,
+        /// Bytes of the name.
+        name_bytes: u32 = 4,
+        /// [`kind`].
+        kind: u32 = 8,
+        /// [`flags`].
+        flags: u32 = 12,
+        /// Keys it must be able to hold; elements of an array.
+        capacity: u32 = 16,
+        /// Bytes of a key; 4 for LPM4, 16 for LPM6, 0 for an array.
+        key_bytes: u32 = 20,
+        /// Bytes of a value; 4 for LPM.
+        value_bytes: u32 = 24,
+        /// Guest address of the name of the key's type.
+        key_type: u32 = 28,
+        /// Bytes of it.
+        key_type_bytes: u32 = 32,
+        /// Guest address of the name of the value's type.
+        value_type: u32 = 36,
+        /// Bytes of it.
+        value_type_bytes: u32 = 40,
+        /// Zero; reserved.
+        reserved: [u32; 5] = 44,
+    }
+}
+
+layout! {
+    /// A table as a program finds it: one of 64 in its table page, which it can only read. Native
+    /// code writes it between two bursts, so addresses hold for one burst.
+    pub struct TableEntry: 64 {
+        /// Guest address of the [`TableHeader`].
+        header: u32 = 0,
+        /// Guest address of the tags; of the root (LPM); of the elements (ARRAY).
+        tags: u32 = 4,
+        /// Guest address of the entries; of the nodes (LPM).
+        entries: u32 = 8,
+        /// Guest address of the ages (LRU).
+        ages: u32 = 12,
+        /// Guest address of the dirty bytes.
+        dirty: u32 = 16,
+        /// And-ed with a group's number before it is marked dirty: 0 while nobody copies, so that
+        /// all marks go to one byte.
+        dirty_mask: u32 = 20,
+        /// Groups - 1; a power of two less one. LPM: bits of the root.
+        group_mask: u32 = 24,
+        /// Keys it holds at most; elements of an array.
+        capacity: u32 = 28,
+        /// Where the hash begins.
+        seed: u64 = 32,
+        /// Bytes of an entry or element.
+        stride: u32 = 40,
+        /// Bytes from an entry's start to its value.
+        value_offset: u32 = 44,
+        /// [`kind`].
+        kind: u32 = 48,
+        /// [`flags`].
+        flags: u32 = 52,
+        /// Zero; reserved.
+        reserved: u64 = 56,
+    }
+}
+
+layout! {
+    /// First 64 bytes of a table's memory. The program writes it, so native code believes none of
+    /// it: numbers are shown, never used.
+    pub struct TableHeader: 64 {
+        /// Odd while the program changes the table's structure.
+        sequence: u32 = 0,
+        /// Keys in it.
+        count: u32 = 4,
+        /// Goes up with each use (LRU).
+        clock: u32 = 8,
+        /// Zero; reserved.
+        reserved: u32 = 12,
+        /// New keys that found no room.
+        refused: u64 = 16,
+        /// Keys that made room for others (LRU).
+        evicted: u64 = 24,
+        /// Zero; reserved.
+        reserved_tail: [u64; 4] = 32,
+    }
+}
+
+/// Bytes of a key or value in an entry.
+pub const fn padded(bytes: u32) -> u32 {
+    bytes.next_multiple_of(8)
+}
+
+/// Groups of a HASH or LRU table of `capacity` keys.
+pub const fn groups(capacity: u32) -> u32 {
+    capacity.div_ceil(GROUP_CAPACITY).next_power_of_two()
+}
+
+/// The hash of a key: its bytes as little-endian u64 words, the last one filled up with zeros.
+/// Group 1 is `hash & group_mask`, group 2 `(hash >> 32) & group_mask`, the tag
+/// `TAG_USED | hash >> 57`.
+#[inline]
+pub fn hash(seed: u64, words: impl Iterator<Item = u64>) -> u64 {
+    let mut hash = seed;
+    for word in words {
+        hash = (hash ^ word).wrapping_mul(HASH_WORD);
+        hash ^= hash >> 32;
+    }
+    hash = hash.wrapping_mul(HASH_LAST);
+    hash ^ hash >> 29
+}
