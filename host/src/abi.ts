@@ -15,6 +15,8 @@ export const BURST_MAX = 256;
 export const PIPELINE_PROGRAMS_MAX = 16;
 /** Programs of one appliance. */
 export const PROGRAMS_MAX = 256;
+/** Programs that can be added to an appliance while it runs. */
+export const PROGRAMS_SPARE = 16;
 /** Ports of one appliance. */
 export const PORTS_MAX = 64;
 /** Lcores of one appliance. */

@@ -57,8 +57,10 @@ export interface NativeTableType {
 }
 
 /** A program of the next generation. */
-export interface NativeNextProgram extends NativeProgram {
-  /** It is unchanged: its instance stays, `wasm` and the rest are not read. */
+export interface NativeNextProgram {
+  /** Of one that is kept only the name is read; `wasm` may be empty. */
+  program: NativeProgram;
+  /** It is unchanged: its instances stay. */
   keep: boolean;
 }
 
@@ -155,8 +157,8 @@ export interface NativeApplianceSpec {
   offline: boolean;
   ports: NativePort[];
   programs: NativeProgram[];
-  /** Folder on tmpfs that tables are kept in over restarts; '' for none. */
-  stateDirectory: string;
+  /** Folder on tmpfs that state is kept in over restarts; none: it ends with the process. */
+  stateDirectory?: string;
 }
 
 /** Something that happened; taken by polling, so a busy host delays nothing but itself. */
@@ -186,8 +188,10 @@ export interface NativeCounter {
 
 export interface NativeAppliance {
   start(): void;
-  /** Number of the newest published generation. */
+  /** Number of the newest generation that all lcores have adopted. */
   generation(): number;
+  /** Names of programs by slot, '' for free ones: the order of the counters page. */
+  programSlots(): string[];
   /** Makes `spec` the next generation; resolves when all lcores have adopted it. */
   swap(spec: NativeGenerationSpec): Promise<NativeSwap>;
   /** Publishes the programs of the generation before, with the state as it is. */

@@ -38,8 +38,9 @@ pub const IMPORT_LOG: &str = "log";
 /// `counter(name: u32, bytes: u32) -> u32`: the state window's address of a u64. While loading
 /// only.
 pub const IMPORT_COUNTER: &str = "counter";
-/// `table(spec: u32, bytes: u32) -> u32`: the table page's address of a [`crate::table::TableEntry`]
-/// for the [`crate::table::TableSpec`] at `spec`. While loading only; readable after it.
+/// `table(spec: u32, bytes: u32) -> u32`: the address, in the table page, of the
+/// [`crate::table::TableEntry`] for the [`crate::table::TableSpec`] at `spec`. While loading only;
+/// readable after it.
 pub const IMPORT_TABLE: &str = "table";
 /// `abort(message: u32, file: u32, line: u32, column: u32)`: asc's abort; never returns. The two
 /// addresses are AssemblyScript strings (UTF-16, bytes in the u32 before the first) or 0.

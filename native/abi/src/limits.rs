@@ -18,6 +18,8 @@ limits! {
     PIPELINE_PROGRAMS_MAX: usize = 16;
     /// Programs of one appliance.
     PROGRAMS_MAX: usize = 256;
+    /// Programs that can be added to an appliance while it runs.
+    PROGRAMS_SPARE: usize = 16;
     /// Ports of one appliance.
     PORTS_MAX: usize = 64;
     /// Lcores of one appliance.

@@ -2,27 +2,29 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
-use wirelet_abi::stats::{LcoreBlock, ProgramBlock, state};
+use wirelet_abi::stats::{LcoreBlock, state};
 use wirelet_abi::{DropReason, Error, ErrorCode, limits};
 use wirelet_packet::ring::{Consumer, Producer, ring};
 use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, Waker};
 
 use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, LcoreControl};
-use crate::counters::new_state;
 use crate::engine::{Ticker, engine};
 use crate::event::{Event, Events, What};
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
 use crate::log::LogWriter;
-use crate::pipeline::{Slot, health};
+use crate::pipeline::Slot;
 use crate::ports::{OpenPorts, PortConfig, open_ports};
 use crate::program::{Places, Program, ProgramConfig};
 use crate::rebuild::{self, Supervisor};
+use crate::roster::Roster;
+use crate::state::ProgramState;
 use crate::stats::StatsPage;
+use crate::swap::Changes;
 
 /// Packets that fit into the ring from one lcore to another.
 const HANDOVER_RING: usize = 1024;
@@ -60,9 +62,10 @@ pub struct Counter {
 /// A running, or not yet running, or stopped appliance.
 pub struct Appliance {
     region: Arc<Region>,
-    programs: Vec<Arc<Program>>,
-    /// Per program, per lcore.
-    states: Vec<Vec<Arc<Backing>>>,
+    /// What runs, for readers.
+    roster: Arc<RwLock<Roster>>,
+    /// Whoever changes what runs.
+    changes: Arc<Mutex<Changes>>,
     stats: StatsPage,
     xstat_names: Vec<&'static [&'static str]>,
     control: Arc<Control>,
@@ -82,30 +85,30 @@ impl Appliance {
     /// Every code of devices, modules, programs and memory.
     pub fn new(config: ApplianceConfig) -> Result<Appliance, Error> {
         check_limits(&config)?;
-        let programs = load(config.programs)?;
-        let region = Region::new(config.region)?;
         let lcores = config.lcores.len();
+        let programs = load(config.programs, lcores)?;
+        let slots_max = (programs.len() + limits::PROGRAMS_SPARE).min(limits::PROGRAMS_MAX);
+        let region = Region::new(config.region)?;
         let events = Events::default();
         let wakers = (0..lcores).map(|_| new_waker()).collect::<Result<Vec<_>, _>>()?;
         let controls = wakers.iter().map(|waker| LcoreControl::new(Arc::clone(waker))).collect();
-        let (sender, receiver) = rebuild::channel(lcores, programs.len());
+        let (sender, receiver) = rebuild::channel(lcores, slots_max);
         let control = Control::new(controls, config.ports.len(), sender, config.offline);
         let control = Arc::new(control);
         let OpenPorts { mut per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
-        let stats = StatsPage::new(lcores, config.ports.len(), programs.len(), region.frames())?;
-        let states = new_states(programs.len(), lcores)?;
+        let stats = StatsPage::new(lcores, config.ports.len(), slots_max, region.frames())?;
         let mut rings = handover_rings(lcores);
         let (mut waiting, mut all_places) = (Vec::new(), Vec::new());
         for index in 0..lcores {
             let page = BurstPage::new()?;
-            let places = |program: usize| Places {
+            let places = Places {
                 burst_page: Arc::clone(page.backing()),
                 region: Arc::clone(&region),
-                state: Arc::clone(&states[program][index]),
+                lcore: index,
             };
-            let places: Vec<Places> = (0..programs.len()).map(places).collect();
             let sender = events.sender(index as u32);
-            let slots = instantiate(&programs, &places, &sender)?;
+            let mut slots = Vec::with_capacity(slots_max);
+            slots.extend(instantiate(&programs, &places, &sender)?);
             let ports = std::mem::take(&mut per_lcore[index]);
             let devices = ports.iter().filter(|port| port.device.is_some()).count();
             let (outgoing, incoming) = std::mem::take(&mut rings[index]);
@@ -131,11 +134,23 @@ impl Appliance {
                 taken: 0,
             }));
         }
-        let supervisor = new_supervisor(&control, &programs, all_places, &events);
+        let programs: Vec<_> = programs.into_iter().map(Some).collect();
+        let roster = Arc::new(RwLock::new(Roster::new(&programs, 1)));
+        let changes = Changes::new(
+            Arc::clone(&control),
+            all_places,
+            (0..lcores).map(|lcore| events.sender(lcore as u32)).collect(),
+            Arc::clone(&roster),
+            (programs, slots_max),
+            config.ports.iter().map(PortConfig::route).collect(),
+        );
+        let changes = Arc::new(Mutex::new(changes));
+        let supervisor =
+            Supervisor { changes: Arc::clone(&changes), control: Arc::clone(&control) };
         Ok(Appliance {
             region,
-            programs,
-            states,
+            roster,
+            changes,
             stats,
             xstat_names,
             control,
@@ -190,11 +205,33 @@ impl Appliance {
 
     /// Every program's counters, summed over lcores.
     pub fn counters(&self) -> Vec<Counter> {
-        let of = |(index, program): (usize, &Arc<Program>)| {
-            let values = program.counters.read(&self.states[index]);
-            values.into_iter().map(move |(name, value)| Counter { program: index, name, value })
+        let roster = self.roster();
+        let of = |(index, program): (usize, &Option<Arc<Program>>)| {
+            let values = program.as_ref().map(|program| program.state.read_counters());
+            let values = values.unwrap_or_default().into_iter();
+            values.map(move |(name, value)| Counter { program: index, name, value })
         };
-        self.programs.iter().enumerate().flat_map(of).collect()
+        roster.programs.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Who changes what runs.
+    pub fn changes(&self) -> &Arc<Mutex<Changes>> {
+        &self.changes
+    }
+
+    /// The newest generation that all lcores have adopted.
+    pub fn generation(&self) -> u32 {
+        self.roster().generation
+    }
+
+    /// Names of programs by slot; empty for free ones.
+    pub fn slot_names(&self) -> Vec<String> {
+        let roster = self.roster();
+        (0..roster.programs.len()).map(|slot| roster.name(slot).to_string()).collect()
+    }
+
+    fn roster(&self) -> RwLockReadGuard<'_, Roster> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the events since the last call.
@@ -208,8 +245,8 @@ impl Appliance {
     }
 
     /// A program's name.
-    pub fn program_name(&self, program: usize) -> &str {
-        &self.programs[program].config.name
+    pub fn program_name(&self, program: usize) -> String {
+        self.roster().name(program).to_string()
     }
 
     /// Whether all inputs have ended and nothing is inside.
@@ -290,11 +327,11 @@ fn check_limits(config: &ApplianceConfig) -> Result<(), Error> {
     Ok(())
 }
 
-fn load(configs: Vec<ProgramConfig>) -> Result<Vec<Arc<Program>>, Error> {
+fn load(configs: Vec<ProgramConfig>, lcores: usize) -> Result<Vec<Arc<Program>>, Error> {
     let named = |config: ProgramConfig| {
         let name = config.name.clone();
         let add = |error: Error| Error::new(error.code, format!("{name}: {}", error.message));
-        Program::new(config).map(Arc::new).map_err(add)
+        Program::new(config, ProgramState::new(lcores)?).map(Arc::new).map_err(add)
     };
     configs.into_iter().map(named).collect()
 }
@@ -324,34 +361,18 @@ fn handover_rings(lcores: usize) -> Vec<Rings> {
 
 fn instantiate(
     programs: &[Arc<Program>],
-    places: &[Places],
+    places: &Places,
     events: &crate::event::EventSender,
 ) -> Result<Vec<Slot>, Error> {
     let build = |(index, program): (usize, &Arc<Program>)| {
         let log = LogWriter::new(events.clone(), index as u16);
-        let instance = program.instantiate(&places[index], log).map_err(|fault| {
+        let instance = program.instantiate(places, log).map_err(|fault| {
             let message = format!("{}: {}", program.config.name, fault.error.message);
             Error::new(fault.error.code, message)
         })?;
-        let stats = ProgramBlock { health: health::UP, ..ProgramBlock::default() };
-        Ok(Slot { program: Arc::clone(program), instance: Some(instance), stats })
+        Ok(Slot::new(Arc::clone(program), instance))
     };
     programs.iter().enumerate().map(build).collect()
-}
-
-/// State of each program on each lcore.
-fn new_states(programs: usize, lcores: usize) -> Result<Vec<Vec<Arc<Backing>>>, Error> {
-    (0..programs).map(|_| (0..lcores).map(|_| new_state()).collect()).collect()
-}
-
-fn new_supervisor(
-    control: &Arc<Control>,
-    programs: &[Arc<Program>],
-    places: Vec<Vec<Places>>,
-    events: &Events,
-) -> Supervisor {
-    let events = (0..places.len()).map(|lcore| events.sender(lcore as u32)).collect();
-    Supervisor { control: Arc::clone(control), programs: programs.to_vec(), places, events }
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

@@ -8,10 +8,10 @@ use wirelet_abi::{BurstHeader, Error, ErrorCode, limits};
 use wirelet_packet::{Mbuf, Region, RegionConfig, clock};
 
 use crate::burst::BurstPage;
-use crate::counters::new_state;
 use crate::event::Events;
 use crate::log::LogWriter;
 use crate::program::{Instance, Places, Program, ProgramConfig};
+use crate::state::ProgramState;
 use crate::twins::{TWINS, Twin};
 
 /// Packets that lie ready in frames, as in DESIGN §6: more than the first-level cache holds.
@@ -68,11 +68,11 @@ impl Stage {
         let places = Places {
             burst_page: Arc::clone(page.backing()),
             region: Arc::clone(&region),
-            state: new_state()?,
+            lcore: 0,
         };
         let log = LogWriter::new(Events::default().sender(0), 0);
-        let instance =
-            Program::new(config)?.instantiate(&places, log).map_err(|fault| fault.error)?;
+        let program = Program::new(config, ProgramState::new(1)?)?;
+        let instance = program.instantiate(&places, log).map_err(|fault| fault.error)?;
         let mbufs = (0..RESIDENT as u32).map(|frame| fill(&region, frame, packets)).collect();
         Ok(Stage { instance, page, region, mbufs, all: std::array::from_fn(|index| index as u8) })
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use wirelet_packet::{Waker, clock};
 
-use crate::rebuild::{Mailbox, RebuildSender};
+use crate::errand::Mailbox;
+use crate::rebuild::RebuildSender;
 
 /// What the host asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,10 @@ pub struct Control {
 pub struct LcoreControl {
     /// Wakes it.
     pub waker: Arc<Waker>,
-    /// Programs for it.
+    /// What is asked of it.
     pub mailbox: Mailbox,
+    /// An errand was sent and not taken back.
+    pub errands_out: AtomicBool,
     /// All its devices are at their end and nothing is inside.
     pub finished: AtomicBool,
     drained: AtomicBool,
@@ -58,6 +61,7 @@ impl LcoreControl {
         LcoreControl {
             waker,
             mailbox: Mailbox::default(),
+            errands_out: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             ended: AtomicBool::new(false),

@@ -40,6 +40,20 @@ pub enum What {
     },
     /// The lcore itself failed: a bug of ours.
     Lcore(Error),
+    /// Faults brought the generation before back.
+    Rollback {
+        /// The program that faulted.
+        program: u16,
+        /// The generation that runs now; 0 when the rollback failed.
+        to: u32,
+        /// Why.
+        message: String,
+    },
+    /// A program is not rebuilt any more on this lcore.
+    Quarantine {
+        /// The program's number.
+        program: u16,
+    },
 }
 
 /// A line of a program's log.
@@ -106,6 +120,12 @@ impl Events {
 }
 
 impl EventSender {
+    /// Reports a fault without a packet: while loading.
+    pub fn fault(&self, slot: usize, generation: u32, fault: Fault) {
+        let report = FaultReport { program: slot as u16, generation, fault, packet: Vec::new() };
+        self.send(What::Fault(Box::new(report)));
+    }
+
     /// Sends, or counts as lost. Takes no lock and does not wait: the channel is an array, and its
     /// reader polls, so there is never a waiter to be woken.
     pub fn send(&self, what: What) {

@@ -46,7 +46,7 @@ fn counter(caller: Caller<'_, Guest>, name: u32, bytes: u32) -> wasmtime::Result
         .memory()
         .copy_own(name, bytes, limits::NAME_BYTES_MAX + 1)
         .ok_or_else(|| outside("counter"))?;
-    Ok(guest.counters.address(&String::from_utf8_lossy(&name))?)
+    Ok(guest.state.counters.address(&String::from_utf8_lossy(&name))?)
 }
 
 fn table(_caller: Caller<'_, Guest>, _spec: u32, _bytes: u32) -> wasmtime::Result<u32> {

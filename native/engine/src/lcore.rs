@@ -13,6 +13,7 @@ use wirelet_packet::{FrameCache, Mbuf, clock};
 
 use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, Stop};
+use crate::errand;
 use crate::event::{EventSender, What};
 use crate::idle::{self, Idler};
 use crate::pipeline::{self, Slot, Way};
@@ -33,8 +34,8 @@ pub struct Lcore {
     pub ports: Vec<Port>,
     /// Every program of the appliance.
     pub slots: Vec<Slot>,
-    /// Windows of each of them.
-    pub places: Vec<Places>,
+    /// What their windows show here.
+    pub places: Places,
     /// Free frames.
     pub frames: FrameCache,
     /// Where programs see bursts.
@@ -71,7 +72,7 @@ pub fn run(lcore: &mut Lcore) {
     let mut round_started = clock::cycles();
     let mut published = 0;
     loop {
-        rebuild::adopt(lcore);
+        errand::run_pending(lcore);
         let mut packets = receive_handovers(lcore);
         if lcore.control.stopping() == Stop::No {
             for port in 0..lcore.ports.len() {
@@ -119,7 +120,7 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     let bytes: u64 = lcore.burst.mbufs[..count].iter().map(|mbuf| u64::from(mbuf.length)).sum();
     ingress.stats.rx_packets += count as u64;
     ingress.stats.rx_bytes += bytes;
-    let (forward, punt) = (ingress.forward, ingress.punt);
+    let (forward, punt) = (ingress.route.forward, ingress.route.punt);
     let mut way = Way {
         page: &mut lcore.page,
         frames: &mut lcore.frames,
@@ -135,7 +136,7 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
         ports: lcore.control.ports,
         punt,
     };
-    let faults = pipeline::run(&mut lcore.slots, &ingress.chain, &mut lcore.burst, &mut way);
+    let faults = pipeline::run(&mut lcore.slots, &ingress.route.chain, &mut lcore.burst, &mut way);
     transmit::burst(lcore, port, forward);
     for faulted in faults {
         rebuild::report(lcore, faulted);

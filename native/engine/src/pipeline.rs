@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wirelet_abi::limits::DROP_REASONS_MAX;
+use wirelet_abi::limits::{BURST_MAX, DROP_REASONS_MAX};
 use wirelet_abi::stats::ProgramBlock;
 use wirelet_abi::verdict::UNDECIDED;
 use wirelet_abi::{BurstHeader, DropReason, Verdict};
@@ -13,13 +13,34 @@ use crate::fault::Fault;
 use crate::program::{Instance, OnFault, Program};
 
 /// A program on one lcore.
+#[derive(Default)]
 pub struct Slot {
-    /// The program.
-    pub program: Arc<Program>,
+    /// The program; `None` once it was taken out.
+    pub program: Option<Arc<Program>>,
     /// `None` while it is being rebuilt or is quarantined.
     pub instance: Option<Instance>,
+    /// The generation before: gets what the program can't answer (`onFault: 'previous'`).
+    pub fallback: Option<Instance>,
     /// What it did here.
     pub stats: ProgramBlock,
+}
+
+impl Slot {
+    /// A program that is ready to run.
+    pub fn new(program: Arc<Program>, instance: Instance) -> Slot {
+        let stats = ProgramBlock { health: health::UP, ..ProgramBlock::default() };
+        Slot { program: Some(program), instance: Some(instance), fallback: None, stats }
+    }
+
+    /// What untouched packets get.
+    fn on_fault(&self) -> OnFault {
+        self.program.as_ref().map_or(OnFault::Drop, |program| program.config.on_fault)
+    }
+
+    /// Ports it may redirect to, a bit each.
+    fn redirect_to(&self) -> u64 {
+        self.program.as_ref().map_or(0, |program| program.config.redirect_to)
+    }
 }
 
 /// Values of [`ProgramBlock::health`].
@@ -58,6 +79,8 @@ pub struct Faulted {
     pub packet: Vec<u8>,
     /// To be dropped off the lcore: unmapping it takes a fraction of a millisecond.
     pub instance: Option<Instance>,
+    /// It was the generation before that faulted, in place of the program.
+    pub fallback: bool,
 }
 
 /// Runs the packets that still pass through the programs of `chain`, in order, and returns the
@@ -76,34 +99,102 @@ pub fn run(
             break;
         }
         let slot = &mut slots[index];
-        if slot.instance.is_none() {
-            bypass(slot, burst, way);
-        } else if let Some((fault, packet)) = run_program(slot, burst, way) {
-            slot.stats.faults += 1;
-            slot.stats.health = health::DOWN;
-            faults.push(Faulted { slot: index, fault, packet, instance: slot.instance.take() });
+        let Some(instance) = &mut slot.instance else {
+            bypass(index, slot, burst, way, &mut faults);
+            continue;
+        };
+        let started = clock::cycles();
+        let packets = burst.live_count as u64;
+        if let Err(fault) = enter(instance, &mut slot.stats, burst, way) {
+            down(index, slot, fault, burst, way, &mut faults);
+        } else if let Some((fault, packet)) = settle(slot, burst, way) {
+            faults.push(take_down(index, slot, fault, packet));
         }
+        slot.stats.bursts += 1;
+        slot.stats.packets += packets;
+        slot.stats.cycles += clock::cycles() - started;
     }
     faults
 }
 
-fn run_program(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Fault, Vec<u8>)> {
-    let started = clock::cycles();
-    let packets = burst.live_count as u64;
+/// One call into a program with the packets that still pass.
+#[inline]
+fn enter(
+    instance: &mut Instance,
+    stats: &mut ProgramBlock,
+    burst: &Burst,
+    way: &mut Way<'_>,
+) -> Result<(), Fault> {
     way.header.count = burst.live_count as u32;
     let (mbufs, live) = (&burst.mbufs[..burst.count], &burst.live[..burst.live_count]);
     way.page.write(way.frames.region(), &way.header, mbufs, live);
-    let instance = slot.instance.as_mut().expect("the caller has looked");
     let result = instance.run();
-    slot.stats.log_lines_lost += instance.take_lost_log_lines();
-    let faulted = match result {
-        Ok(()) => settle(slot, burst, way),
-        Err(fault) => Some(settle_fault(slot, fault, burst, way)),
+    stats.log_lines_lost += instance.take_lost_log_lines();
+    result
+}
+
+/// The program has faulted: its packets are settled, those it left untouched by policy.
+#[cold]
+fn down(
+    index: usize,
+    slot: &mut Slot,
+    fault: Fault,
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+    faults: &mut Vec<Faulted>,
+) {
+    let policy = match (slot.on_fault(), &slot.fallback) {
+        (OnFault::Previous, None) => OnFault::Drop,
+        (policy, _) => policy,
     };
-    slot.stats.bursts += 1;
-    slot.stats.packets += packets;
-    slot.stats.cycles += clock::cycles() - started;
-    faulted
+    let (packet, untouched) = settle_fault(slot, policy, burst, way);
+    faults.push(take_down(index, slot, fault, packet));
+    if untouched == 0 {
+        return;
+    }
+    // They are the last ones; those in front of them have passed already.
+    let passing = burst.live_count;
+    let mut passed = [0; BURST_MAX];
+    passed[..passing].copy_from_slice(&burst.live[..passing]);
+    burst.live.copy_within(passing..passing + untouched, 0);
+    burst.live_count = untouched;
+    run_fallback(index, slot, burst, way, faults);
+    let count = burst.live_count;
+    passed[passing..passing + count].copy_from_slice(&burst.live[..count]);
+    burst.live = passed;
+    burst.live_count = passing + count;
+}
+
+fn take_down(index: usize, slot: &mut Slot, fault: Fault, packet: Vec<u8>) -> Faulted {
+    slot.stats.faults += 1;
+    slot.stats.health = health::DOWN;
+    Faulted { slot: index, fault, packet, instance: slot.instance.take(), fallback: false }
+}
+
+/// The generation before answers for a program that can't. When it faults too, it is taken away,
+/// and its untouched packets are dropped.
+#[cold]
+fn run_fallback(
+    index: usize,
+    slot: &mut Slot,
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+    faults: &mut Vec<Faulted>,
+) {
+    let instance = slot.fallback.as_mut().expect("the caller has looked");
+    let (fault, packet) = match enter(instance, &mut slot.stats, burst, way) {
+        Ok(()) => match settle(slot, burst, way) {
+            None => return,
+            Some(lie) => lie,
+        },
+        Err(fault) => {
+            let (packet, _) = settle_fault(slot, OnFault::Drop, burst, way);
+            (fault, packet)
+        }
+    };
+    slot.stats.faults += 1;
+    let instance = slot.fallback.take();
+    faults.push(Faulted { slot: index, fault, packet, instance, fallback: true });
 }
 
 /// Reads every descriptor back. Returns the fault of the first one that lies, if one does.
@@ -161,7 +252,7 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
         return Outcome::Leaves;
     };
     slot.stats.verdicts[verdict as usize] += 1;
-    let allowed = way.ports & slot.program.config.redirect_to;
+    let allowed = way.ports & slot.redirect_to();
     let egress = way.page.egress(index);
     match verdict {
         Verdict::Pass => return Outcome::Passes,
@@ -189,23 +280,26 @@ fn reject(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
 /// DESIGN §9: packets decided before the fault keep their verdict, the one being worked on is
 /// dropped, untouched ones get the program's policy. A program that decided out of order loses all
 /// its undecided ones: nobody can tell which it had touched.
+///
+/// Returns the bytes of the one being worked on, and how many untouched ones wait for the fallback:
+/// they lie behind the passing ones in `live`, and `live_count` does not count them.
 #[cold]
 fn settle_fault(
     slot: &mut Slot,
-    fault: Fault,
+    policy: OnFault,
     burst: &mut Burst,
     way: &mut Way<'_>,
-) -> (Fault, Vec<u8>) {
+) -> (Vec<u8>, usize) {
     let count = burst.live_count;
     let undecided = |index: &usize| way.page.verdict(*index) == UNDECIDED;
     let current = (0..count).find(undecided).unwrap_or(count);
     let ordered = (current..count).all(|index| undecided(&index));
     let packet = if current < count { copy_packet(burst, way, current) } else { Vec::new() };
-    let mut passing = 0;
+    let (mut passing, mut waiting) = (0, 0);
     for index in 0..count {
         let live = burst.live[index];
-        let is_undecided = way.page.verdict(index) == UNDECIDED;
-        let passes = if !is_undecided {
+        let untouched = ordered && index > current;
+        let passes = if way.page.verdict(index) != UNDECIDED {
             match decide(slot, burst, way, index) {
                 Outcome::Passes => true,
                 Outcome::Leaves => false,
@@ -214,9 +308,12 @@ fn settle_fault(
                     false
                 }
             }
-        } else if index != current && ordered && slot.program.config.on_fault == OnFault::Pass {
+        } else if untouched && policy == OnFault::Pass {
             // Untouched, so descriptor and packet are as they were.
             slot.stats.verdicts[Verdict::Pass as usize] += 1;
+            true
+        } else if untouched && policy == OnFault::Previous {
+            waiting += 1;
             true
         } else {
             slot.stats.faulted_packets += 1;
@@ -228,15 +325,25 @@ fn settle_fault(
             passing += 1;
         }
     }
-    burst.live_count = passing;
-    (fault, packet)
+    burst.live_count = passing - waiting;
+    (packet, waiting)
 }
 
-/// The program is down: its policy decides.
+/// The program is down: the generation before answers, or the policy decides.
 #[cold]
-fn bypass(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) {
+fn bypass(
+    index: usize,
+    slot: &mut Slot,
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+    faults: &mut Vec<Faulted>,
+) {
     slot.stats.packets += burst.live_count as u64;
-    if slot.program.config.on_fault == OnFault::Pass {
+    let policy = slot.on_fault();
+    if policy == OnFault::Previous && slot.fallback.is_some() {
+        return run_fallback(index, slot, burst, way, faults);
+    }
+    if policy == OnFault::Pass {
         slot.stats.verdicts[Verdict::Pass as usize] += burst.live_count as u64;
         return;
     }

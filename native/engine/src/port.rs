@@ -5,18 +5,16 @@ use wirelet_abi::{DropReason, limits};
 use wirelet_drivers::{Device, DeviceStats, TxLimits};
 use wirelet_packet::{FrameCache, Mbuf};
 
+use crate::generation::Route;
+
 /// A port on one lcore.
 pub struct Port {
     /// The queue of this lcore; `None` where another lcore has the port's only one.
     pub device: Option<Box<dyn Device>>,
     /// The lcore to hand packets to that leave by this port, where `device` is `None`.
     pub home: usize,
-    /// Port that passed packets of this one leave by.
-    pub forward: Option<u16>,
-    /// Port that punted packets of this one leave by.
-    pub punt: Option<u16>,
-    /// Programs that its packets run through, indexes into the lcore's slots.
-    pub chain: Vec<usize>,
+    /// Where its packets go.
+    pub route: Route,
     /// What was counted.
     pub stats: PortBlock,
     /// What packets may leave.
@@ -33,9 +31,7 @@ impl Port {
         Port {
             device,
             home,
-            forward: None,
-            punt: None,
-            chain: Vec::new(),
+            route: Route::default(),
             stats: PortBlock::default(),
             limits,
             device_stats: DeviceStats::default(),

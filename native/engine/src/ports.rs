@@ -6,6 +6,7 @@ use wirelet_abi::Error;
 use wirelet_drivers::{Device, OpenContext, Rings, open};
 use wirelet_packet::{Region, Waker};
 
+use crate::generation::Route;
 use crate::port::Port;
 
 /// What the host says of a port.
@@ -23,6 +24,13 @@ pub struct PortConfig {
     pub punt: Option<u16>,
     /// Programs, indexes.
     pub pipeline: Vec<usize>,
+}
+
+impl PortConfig {
+    /// Where its packets go at first.
+    pub fn route(&self) -> Route {
+        Route { forward: self.forward, punt: self.punt, chain: self.pipeline.clone() }
+    }
 }
 
 /// Every port as every lcore sees it.
@@ -73,8 +81,7 @@ pub fn open_ports(
         }
         for (lcore, device) in queue.into_iter().enumerate() {
             let mut port = Port::new(device, first, limits);
-            (port.forward, port.punt) = (config.forward, config.punt);
-            port.chain.clone_from(&config.pipeline);
+            port.route = config.route();
             per_lcore[lcore].push(port);
         }
     }

@@ -7,12 +7,12 @@ use wirelet_abi::{Error, ErrorCode, guest, limits};
 use wirelet_packet::{Backing, Pages, Region, clock};
 
 use crate::check::{ModuleInfo, check};
-use crate::counters::CounterNames;
 use crate::engine::{Ticker, engine};
 use crate::fault::{DeadlineMissed, Fault};
 use crate::imports::linker;
 use crate::log::LogWriter;
 use crate::memory::{Access, GuestMemory, take_created};
+use crate::state::ProgramState;
 
 /// What the host says of a program.
 #[derive(Clone, Debug)]
@@ -38,6 +38,9 @@ pub enum OnFault {
     Drop,
     /// Passed to the next program.
     Pass,
+    /// Given to the program of the generation before; dropped where there is none, or where its
+    /// tables have another shape.
+    Previous,
 }
 
 /// A program: checked, compiled, ready to be instantiated on any lcore. Shared by all of them.
@@ -48,20 +51,20 @@ pub struct Program {
     pub info: ModuleInfo,
     /// Bytes of machine code.
     pub code_bytes: usize,
-    /// Its counters' names.
-    pub counters: Arc<CounterNames>,
+    /// What it shares with its earlier and later generations.
+    pub state: Arc<ProgramState>,
     pre: InstancePre<Guest>,
     settings: Option<Backing>,
     _ticker: Arc<Ticker>,
 }
 
 impl Program {
-    /// Checks and compiles.
+    /// Checks and compiles; `state` is attached to its instances.
     ///
     /// # Errors
     /// `WIRELET_E_MODULE_*`, `WIRELET_E_SETTINGS`, `WIRELET_E_CONFIG_LIMIT`,
     /// `WIRELET_E_MEMORY_EXHAUSTED`.
-    pub fn new(config: ProgramConfig) -> Result<Program, Error> {
+    pub fn new(config: ProgramConfig, state: Arc<ProgramState>) -> Result<Program, Error> {
         let deadlines = limits::DEADLINE_MIN_NS..=limits::DEADLINE_MAX_NS;
         if !deadlines.contains(&config.deadline_ns) {
             let message = format!("{}: a deadline of {} ns", config.name, config.deadline_ns);
@@ -78,7 +81,7 @@ impl Program {
         Ok(Program {
             info,
             code_bytes: code.end as usize - code.start as usize,
-            counters: Arc::default(),
+            state,
             pre,
             settings,
             config,
@@ -95,7 +98,7 @@ impl Program {
         let plain = |error: Error| Fault { error, frames: Vec::new() };
         let guest = Guest {
             memory: None,
-            counters: Arc::clone(&self.counters),
+            state: Arc::clone(&self.state),
             loading: true,
             deadline_ns: limits::ON_LOAD_DEADLINE_NS,
             calls: 0,
@@ -126,7 +129,7 @@ impl Program {
         let on_burst = instance
             .get_typed_func::<u32, ()>(&mut store, guest::EXPORT_ON_BURST)
             .expect("the door has checked the export and its type");
-        places.open(&memory).map_err(plain)?;
+        places.open(&memory, &self.state).map_err(plain)?;
         let guest = store.data_mut();
         guest.loading = false;
         guest.deadline_ns = self.config.deadline_ns;
@@ -141,15 +144,15 @@ pub struct Places {
     pub burst_page: Arc<Backing>,
     /// The frames.
     pub region: Arc<Region>,
-    /// The program's state on this lcore.
-    pub state: Arc<Backing>,
+    /// The lcore's number.
+    pub lcore: usize,
 }
 
 impl Places {
-    fn open(&self, memory: &GuestMemory) -> Result<(), Error> {
+    fn open(&self, memory: &GuestMemory, state: &ProgramState) -> Result<(), Error> {
         memory.open(guest::BURST_PAGE, &self.burst_page, Access::ReadWrite)?;
         memory.open(guest::PACKET_WINDOW, self.region.backing(), Access::ReadWrite)?;
-        memory.open(guest::STATE_WINDOW, &self.state, Access::ReadWrite)
+        memory.open(guest::COUNTERS, state.values(self.lcore), Access::ReadWrite)
     }
 }
 
@@ -189,8 +192,8 @@ impl Instance {
 /// What the engine keeps beside an instance, out of its reach.
 pub struct Guest {
     memory: Option<Arc<GuestMemory>>,
-    /// The program's counters.
-    pub counters: Arc<CounterNames>,
+    /// The program's state.
+    pub state: Arc<ProgramState>,
     /// In `_initialize` or `onLoad`.
     pub loading: bool,
     deadline_ns: u64,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use wirelet_abi::stats::ProgramBlock;
 use wirelet_abi::{BurstHeader, Error, ErrorCode, Verdict, limits, verdict};
-use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, clock};
+use wirelet_packet::{Mbuf, Region, RegionConfig, clock};
 
 use crate::burst::{Burst, BurstPage};
-use crate::counters::new_state;
 use crate::event::{Events, What};
 use crate::fault::Fault;
 use crate::log::LogWriter;
 use crate::program::{Instance, Places, Program, ProgramConfig};
+use crate::state::ProgramState;
 
 /// A program, and room for one burst.
 pub struct Runner {
@@ -20,7 +20,6 @@ pub struct Runner {
     instance: Option<Instance>,
     places: Places,
     page: BurstPage,
-    state: Arc<Backing>,
     region: Arc<Region>,
     events: Events,
     /// What it did.
@@ -54,21 +53,20 @@ impl Runner {
     /// # Errors
     /// As [`Program::new`] and [`Program::instantiate`].
     pub fn new(config: ProgramConfig) -> Result<Runner, Error> {
-        let program = Arc::new(Program::new(config)?);
+        let program = Arc::new(Program::new(config, ProgramState::new(1)?)?);
         let frames = RegionConfig {
             frames: limits::BURST_MAX,
             frame_bytes: limits::FRAME_BYTES_MAX,
             hugepages: false,
         };
-        let (region, page, state) = (Region::new(frames)?, BurstPage::new()?, new_state()?);
+        let (region, page) = (Region::new(frames)?, BurstPage::new()?);
         let places = Places {
             burst_page: Arc::clone(page.backing()),
             region: Arc::clone(&region),
-            state: Arc::clone(&state),
+            lcore: 0,
         };
         let (events, stats) = (Events::default(), ProgramBlock::default());
-        let mut runner =
-            Runner { program, instance: None, places, page, state, region, events, stats };
+        let mut runner = Runner { program, instance: None, places, page, region, events, stats };
         runner.load().map_err(|fault| fault.error)?;
         Ok(runner)
     }
@@ -173,7 +171,7 @@ impl Runner {
 
     /// The program's counters.
     pub fn counters(&self) -> Vec<(String, u64)> {
-        self.program.counters.read(std::slice::from_ref(&self.state))
+        self.program.state.read_counters()
     }
 
     /// Log lines since the last call.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, BigInt, Uint8Array};
+use napi::bindgen_prelude::{ArrayBuffer, AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_engine::appliance::{self, ApplianceConfig};
@@ -13,6 +13,7 @@ use wirelet_engine::ports::PortConfig;
 use wirelet_packet::RegionConfig;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
+use crate::swap::{GenerationSpec, SwapTask};
 
 /// A port.
 #[napi(object)]
@@ -57,7 +58,7 @@ pub struct ApplianceSpec {
 /// Something that happened.
 #[napi(object)]
 pub struct ApplianceEvent {
-    /// `fault`, `log`, `device` or `lcore`.
+    /// `fault`, `log`, `device`, `lcore`, `rollback` or `quarantine`.
     pub kind: String,
     /// Nanoseconds of the monotonic clock.
     pub time_ns: BigInt,
@@ -123,11 +124,35 @@ impl Appliance {
     #[napi]
     pub fn counters(&self) -> Vec<CounterValue> {
         let value = |counter: appliance::Counter| CounterValue {
-            program: self.appliance.program_name(counter.program).into(),
+            program: self.appliance.program_name(counter.program),
             name: counter.name,
             value: BigInt::from(counter.value),
         };
         self.appliance.counters().into_iter().map(value).collect()
+    }
+
+    /// Names of programs by slot, `` for free ones: the order of the counters page.
+    #[napi]
+    pub fn program_slots(&self) -> Vec<String> {
+        self.appliance.slot_names()
+    }
+
+    /// Number of the newest generation that all lcores have adopted.
+    #[napi]
+    pub fn generation(&self) -> u32 {
+        self.appliance.generation()
+    }
+
+    /// Makes `spec` the next generation.
+    #[napi]
+    pub fn swap(&self, spec: GenerationSpec) -> napi::Result<AsyncTask<SwapTask>> {
+        guarded(|| SwapTask::swap(self.appliance.changes(), spec).map(AsyncTask::new))
+    }
+
+    /// Publishes the programs of the generation before.
+    #[napi]
+    pub fn rollback(&self) -> AsyncTask<SwapTask> {
+        AsyncTask::new(SwapTask::rollback(self.appliance.changes()))
     }
 
     /// Takes the events since the last call.
@@ -197,12 +222,12 @@ impl Appliance {
             What::Log(line) => {
                 let text = &line.text[..usize::from(line.bytes)];
                 out.kind = "log".into();
-                out.name = self.appliance.program_name(line.program.into()).into();
+                out.name = self.appliance.program_name(line.program.into());
                 out.message = String::from_utf8_lossy(text).into_owned();
             }
             What::Fault(report) => {
                 let name = self.appliance.program_name(report.program.into());
-                fail("fault", name, report.fault.error.clone());
+                fail("fault", &name, report.fault.error.clone());
                 out.generation = report.generation;
                 out.frames = frames(&report.fault);
                 out.packet =
@@ -210,6 +235,16 @@ impl Appliance {
             }
             What::Device { port, error } => {
                 fail("device", &self.ports[usize::from(port)], error);
+            }
+            What::Rollback { program, to, message } => {
+                out.kind = "rollback".into();
+                out.name = self.appliance.program_name(program.into());
+                (out.generation, out.message) = (to, message);
+            }
+            What::Quarantine { program } => {
+                out.kind = "quarantine".into();
+                out.name = self.appliance.program_name(program.into());
+                out.generation = self.appliance.generation();
             }
             What::Lcore(error) => fail("lcore", &format!("lcore{}", event.lcore), error),
         }

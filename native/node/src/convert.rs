@@ -29,7 +29,7 @@ pub struct ProgramSpec {
     pub settings: Uint8Array,
     /// CPU time of a burst.
     pub deadline_ns: f64,
-    /// What untouched packets of a faulted burst get: `drop` or `pass`.
+    /// What untouched packets of a faulted burst get: `drop`, `pass` or `previous`.
     pub on_fault: String,
     /// Ports it may redirect to; all when missing.
     pub redirect_to: Option<Vec<u32>>,
@@ -41,8 +41,10 @@ impl ProgramSpec {
         let on_fault = match self.on_fault.as_str() {
             "drop" => OnFault::Drop,
             "pass" => OnFault::Pass,
+            "previous" => OnFault::Previous,
             other => {
-                let message = format!("{}: onFault `{other}` is not drop or pass", self.name);
+                let message =
+                    format!("{}: onFault `{other}` is not drop, pass or previous", self.name);
                 return Err(Error::new(ErrorCode::ConfigInvalid, message));
             }
         };

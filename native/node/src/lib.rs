@@ -7,10 +7,12 @@ mod appliance;
 mod bench;
 mod convert;
 mod runner;
+mod swap;
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use wirelet_engine::program::{OnFault, Program, ProgramConfig};
+use wirelet_engine::state::ProgramState;
 
 use crate::convert::guarded;
 
@@ -42,14 +44,17 @@ pub fn version() -> String {
 pub fn check_module(wasm: Uint8Array) -> napi::Result<ModuleInfo> {
     guarded(|| {
         let started = std::time::Instant::now();
-        let program = Program::new(ProgramConfig {
-            name: "module".into(),
-            wasm: wasm.to_vec(),
-            settings: Vec::new(),
-            deadline_ns: wirelet_abi::limits::DEADLINE_DEFAULT_NS,
-            on_fault: OnFault::Drop,
-            redirect_to: u64::MAX,
-        })?;
+        let program = Program::new(
+            ProgramConfig {
+                name: "module".into(),
+                wasm: wasm.to_vec(),
+                settings: Vec::new(),
+                deadline_ns: wirelet_abi::limits::DEADLINE_DEFAULT_NS,
+                on_fault: OnFault::Drop,
+                redirect_to: u64::MAX,
+            },
+            ProgramState::new(1)?,
+        )?;
         Ok(ModuleInfo {
             functions: program.info.functions,
             memory_bytes: program.info.memory_bytes as u32,

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub faults: Vec<FaultReport>,
     pub logs: Vec<String>,
     pub errors: Vec<String>,
+    /// Rollbacks and quarantines.
+    pub turns: Vec<String>,
     pub counters: Vec<(String, u64)>,
 }
 
@@ -77,8 +79,13 @@ pub fn stop(appliance: &mut Appliance, drain_ns: u64) -> Outcome {
 pub fn outcome(appliance: &Appliance) -> Outcome {
     let page = page::read(appliance.stats_page());
     let (mut faults, mut logs, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let mut turns = Vec::new();
     for event in appliance.events() {
         match event.what {
+            What::Rollback { to, message, .. } => {
+                turns.push(format!("rollback to {to}: {message}"))
+            }
+            What::Quarantine { program } => turns.push(format!("quarantine of {program}")),
             What::Fault(report) => faults.push(*report),
             What::Log(line) => {
                 logs.push(String::from_utf8_lossy(&line.text[..line.bytes.into()]).into_owned());
@@ -88,7 +95,7 @@ pub fn outcome(appliance: &Appliance) -> Outcome {
     }
     let counters = appliance.counters();
     let counters = counters.into_iter().map(|counter| (counter.name, counter.value)).collect();
-    Outcome { page, faults, logs, errors, counters }
+    Outcome { page, faults, logs, errors, turns, counters }
 }
 
 /// Waits, bounded.

@@ -6,7 +6,9 @@
 pub mod bench;
 pub mod page;
 
-use wirelet_engine::program::{OnFault, ProgramConfig};
+use wirelet_abi::Error;
+use wirelet_engine::program::{OnFault, Program, ProgramConfig};
+use wirelet_engine::state::ProgramState;
 
 /// Pages of a program with one page (64 KiB) of its own.
 pub const PAGES: u32 = 16385;
@@ -75,4 +77,9 @@ pub fn program(wasm: Vec<u8>) -> ProgramConfig {
         on_fault: OnFault::Drop,
         redirect_to: u64::MAX,
     }
+}
+
+/// A program as [`program`] configures it, taken through the door and compiled.
+pub fn load(wasm: Vec<u8>) -> Result<Program, Error> {
+    Program::new(program(wasm), ProgramState::new(1)?)
 }

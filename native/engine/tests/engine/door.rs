@@ -27,7 +27,7 @@ pub fn refused_bytes(bytes: &[u8], code: ErrorCode, what: &str) {
 #[track_caller]
 pub fn accepted(bytes: &[u8]) {
     check(bytes).unwrap_or_else(|error| panic!("{error}"));
-    let program = wirelet_engine::program::Program::new(crate::common::program(bytes.to_vec()));
+    let program = crate::common::load(bytes.to_vec());
     program.map(|_| ()).unwrap_or_else(|error| panic!("{error}"));
 }
 

@@ -129,7 +129,7 @@ proptest! {
         }
         answered(&bytes);
         if check(&bytes).is_ok() {
-            let program = wirelet_engine::program::Program::new(crate::common::program(bytes));
+            let program = crate::common::load(bytes);
             prop_assert!(program.is_ok(), "{:?}", program.err());
         }
     }

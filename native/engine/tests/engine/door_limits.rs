@@ -153,7 +153,7 @@ const COMPILE_MAX: Duration = Duration::from_secs(60);
 #[expect(clippy::print_stdout, reason = "a test's output, shown when it fails")]
 fn no_bomb(what: &str, wasm: &[u8]) {
     let started = Instant::now();
-    let result = wirelet_engine::program::Program::new(crate::common::program(wasm.to_vec()));
+    let result = crate::common::load(wasm.to_vec());
     let elapsed = started.elapsed();
     println!("{what}: {} bytes, {elapsed:?}, {:?}", wasm.len(), result.as_ref().err());
     assert!(elapsed < COMPILE_MAX, "{what}: {elapsed:?}");

@@ -12,3 +12,4 @@ mod door_limits;
 mod faults;
 mod hostile;
 mod lcores;
+mod swap;

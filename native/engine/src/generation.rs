@@ -1,0 +1,92 @@
+//! A generation: all that lcores take over at once, each at one boundary between two bursts.
+
+use std::any::Any;
+use std::mem::swap;
+use std::sync::Arc;
+
+use wirelet_abi::stats::ProgramBlock;
+
+use crate::errand::Errand;
+use crate::lcore::Lcore;
+use crate::pipeline::{Slot, health};
+use crate::program::{Instance, Program};
+
+/// Where the packets of a port go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Port that passed packets leave by.
+    pub forward: Option<u16>,
+    /// Port that punted packets leave by.
+    pub punt: Option<u16>,
+    /// Programs that they run through, indexes into the slots.
+    pub chain: Vec<usize>,
+}
+
+/// One slot's next contents; afterwards, what was there before.
+pub struct SlotChange {
+    /// Which slot.
+    pub slot: usize,
+    /// `None`: the program is taken out.
+    pub program: Option<Arc<Program>>,
+    /// Its instance for the lcore.
+    pub instance: Option<Instance>,
+    /// The instance that was there stays as fallback.
+    pub keeps_previous: bool,
+    /// Another program than the one before: it counts from zero.
+    pub counts_anew: bool,
+    /// What was the fallback before.
+    retired: Option<Instance>,
+}
+
+impl SlotChange {
+    /// A program that takes the place of its former self, or of nothing.
+    pub fn new(slot: usize, program: Option<Arc<Program>>, instance: Option<Instance>) -> Self {
+        let (keeps_previous, counts_anew) = (false, false);
+        SlotChange { slot, program, instance, keeps_previous, counts_anew, retired: None }
+    }
+
+    fn apply(&mut self, slots: &mut Vec<Slot>) {
+        while slots.len() <= self.slot {
+            assert!(slots.len() < slots.capacity(), "slots are reserved when the lcore is made");
+            slots.push(Slot::default());
+        }
+        let slot = &mut slots[self.slot];
+        swap(&mut slot.program, &mut self.program);
+        swap(&mut slot.instance, &mut self.instance);
+        swap(&mut slot.fallback, &mut self.retired);
+        if self.keeps_previous {
+            swap(&mut slot.fallback, &mut self.instance);
+        }
+        if self.counts_anew {
+            slot.stats = ProgramBlock::default();
+        }
+        slot.stats.health = if slot.instance.is_some() { health::UP } else { health::DOWN };
+    }
+}
+
+/// One lcore's way into a generation. Pointers change places; nothing is made or freed.
+pub struct Adoption {
+    /// Its number.
+    pub generation: u32,
+    /// Slots that change.
+    pub changes: Vec<SlotChange>,
+    /// Of every port.
+    pub routes: Vec<Route>,
+}
+
+impl Errand for Adoption {
+    fn run(&mut self, lcore: &mut Lcore) -> bool {
+        for change in &mut self.changes {
+            change.apply(&mut lcore.slots);
+        }
+        for (port, route) in lcore.ports.iter_mut().zip(&mut self.routes) {
+            swap(&mut port.route, route);
+        }
+        lcore.generation = self.generation;
+        true
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
