@@ -72,7 +72,7 @@ impl Stage {
         };
         let log = LogWriter::new(Events::default().sender(0), 0);
         let program = Program::new(config, ProgramState::new(1)?)?;
-        let instance = program.instantiate(&places, log).map_err(|fault| fault.error)?;
+        let instance = program.instantiate_first(&places, log).map_err(|fault| fault.error)?;
         let mbufs = (0..RESIDENT as u32).map(|frame| fill(&region, frame, packets)).collect();
         Ok(Stage { instance, page, region, mbufs, all: std::array::from_fn(|index| index as u8) })
     }

@@ -56,9 +56,14 @@ impl Fault {
         Fault { error: described, frames: frames(error) }
     }
 
+    /// Something that is no code's fault: memory, tables.
+    pub fn plain(error: Error) -> Fault {
+        Fault { error, frames: Vec::new() }
+    }
+
     /// A descriptor that lies: no stack, the program had returned.
     pub fn lie(message: String) -> Fault {
-        Fault { error: Error::new(ErrorCode::Descriptor, message), frames: Vec::new() }
+        Fault::plain(Error::new(ErrorCode::Descriptor, message))
     }
 }
 

@@ -28,7 +28,9 @@ pub mod runner;
 pub mod state;
 pub mod stats;
 pub mod swap;
+pub mod table;
 mod transmit;
 mod twins;
+pub mod windows;
 
 pub use twins::TWINS;

@@ -63,6 +63,17 @@ impl GuestMemory {
         self.map(at, backing.bytes(), libc::MAP_SHARED, backing.fd(), access).map_err(refused)
     }
 
+    /// Takes a window away again: a touch is a trap from now on. Of a program that may be running,
+    /// so only what it has no address of any more.
+    pub fn close(&self, at: u32, bytes: usize) {
+        assert!(at as usize + bytes <= RESERVATION_BYTES, "window {at:#x} + {bytes:#x}");
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let place = self.address(at).cast();
+        // SAFETY: the range lies within our own reservation, so MAP_FIXED replaces nothing else. A
+        // failure leaves the window mapped: its memory stays until the instance goes.
+        unsafe { libc::mmap(place, bytes, libc::PROT_NONE, flags, -1, 0) };
+    }
+
     /// Populated: an lcore must never take a page fault for a window.
     fn map(&self, at: u32, bytes: usize, flags: i32, fd: i32, access: Access) -> io::Result<()> {
         assert!(at as usize + bytes <= RESERVATION_BYTES, "window {at:#x} + {bytes:#x}");

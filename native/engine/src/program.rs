@@ -1,5 +1,6 @@
 //! A program, and its instance on one lcore.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use wasmtime::{InstancePre, Module, Store, TypedFunc, UpdateDeadline};
@@ -12,7 +13,9 @@ use crate::fault::{DeadlineMissed, Fault};
 use crate::imports::linker;
 use crate::log::LogWriter;
 use crate::memory::{Access, GuestMemory, take_created};
-use crate::state::ProgramState;
+use crate::state::{ProgramState, StateRules, Wanted};
+use crate::table::Table;
+use crate::windows::Windows;
 
 /// What the host says of a program.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct ProgramConfig {
     pub on_fault: OnFault,
     /// Ports it may redirect to, a bit each.
     pub redirect_to: u64,
+    /// Fields of the types that its tables have as keys and values, by the type's name.
+    pub table_types: HashMap<String, String>,
 }
 
 /// What packets get that a faulted program has not touched.
@@ -89,16 +94,41 @@ impl Program {
         })
     }
 
-    /// A new instance: memory, `_initialize`, `onLoad`, and only then the windows.
+    /// A new instance of a program that has run here before, with the tables as they are.
+    ///
+    /// # Errors
+    /// As [`Program::load`] and [`Loaded::open`], and `WIRELET_E_TABLE_SCHEMA` when it asks for
+    /// other tables than before.
+    pub fn instantiate(&self, places: &Places, log: LogWriter) -> Result<Instance, Fault> {
+        let loaded = self.load(log)?;
+        let tables = self.state.attach(loaded.wanted(), places.lcore).map_err(Fault::plain)?;
+        loaded.open(places, &tables).map_err(Fault::plain)
+    }
+
+    /// The first instances: tables that it asks for are made, empty or as they are.
+    ///
+    /// # Errors
+    /// As [`Program::instantiate`].
+    pub fn instantiate_first(&self, places: &Places, log: LogWriter) -> Result<Instance, Fault> {
+        let loaded = self.load(log)?;
+        let (types, rules) = (&self.config.table_types, StateRules::default());
+        let draft = self.state.draft(loaded.wanted(), types, rules).map_err(Fault::plain)?;
+        let tables = draft.of(places.lcore);
+        self.state.commit(draft);
+        loaded.open(places, &tables).map_err(Fault::plain)
+    }
+
+    /// The first half of an instance: memory, `_initialize`, `onLoad`. It can touch nothing but
+    /// itself.
     ///
     /// # Errors
     /// A fault with `WIRELET_E_LOAD_*` or what the program asked for in vain; memory that is not
     /// there, as a fault without frames.
-    pub fn instantiate(&self, places: &Places, log: LogWriter) -> Result<Instance, Fault> {
-        let plain = |error: Error| Fault { error, frames: Vec::new() };
+    pub fn load(&self, log: LogWriter) -> Result<Loaded<'_>, Fault> {
         let guest = Guest {
             memory: None,
             state: Arc::clone(&self.state),
+            wanted: Vec::new(),
             loading: true,
             deadline_ns: limits::ON_LOAD_DEADLINE_NS,
             calls: 0,
@@ -111,12 +141,13 @@ impl Program {
         // has moved (DESIGN §6).
         store.set_epoch_deadline(1);
         let instance = self.pre.instantiate(&mut store);
-        let memory = take_created().transpose().map_err(plain)?;
+        let memory = take_created().transpose().map_err(Fault::plain)?;
         let of_load = |error: wasmtime::Error| Fault::from_wasmtime(&error, true);
         let instance = instance.map_err(of_load)?;
         let memory = memory.expect("every module that passed the door has a memory");
         if let Some(settings) = &self.settings {
-            memory.open(guest::SETTINGS_PAGE, settings, Access::Read).map_err(plain)?;
+            let opened = memory.open(guest::SETTINGS_PAGE, settings, Access::Read);
+            opened.map_err(Fault::plain)?;
         }
         store.data_mut().memory = Some(Arc::clone(&memory));
         for export in [guest::EXPORT_INITIALIZE, guest::EXPORT_ON_LOAD] {
@@ -129,11 +160,39 @@ impl Program {
         let on_burst = instance
             .get_typed_func::<u32, ()>(&mut store, guest::EXPORT_ON_BURST)
             .expect("the door has checked the export and its type");
-        places.open(&memory, &self.state).map_err(plain)?;
-        let guest = store.data_mut();
+        Ok(Loaded { program: self, store, on_burst, memory })
+    }
+}
+
+/// An instance that has loaded and sees nothing yet.
+pub struct Loaded<'a> {
+    program: &'a Program,
+    store: Store<Guest>,
+    on_burst: TypedFunc<u32, ()>,
+    memory: Arc<GuestMemory>,
+}
+
+impl Loaded<'_> {
+    /// The tables that it asked for, in order.
+    pub fn wanted(&self) -> &[Wanted] {
+        &self.store.data().wanted
+    }
+
+    /// The second half: packets, bursts and state come into sight.
+    ///
+    /// # Errors
+    /// Those of mapping memory; `WIRELET_E_TABLES` when the tables don't fit into their window.
+    pub fn open(mut self, places: &Places, tables: &[Arc<Table>]) -> Result<Instance, Error> {
+        places.open(&self.memory, &self.program.state)?;
+        let windows = match tables {
+            [] => None,
+            tables => Some(Windows::open(&self.memory, tables)?),
+        };
+        let guest = self.store.data_mut();
         guest.loading = false;
-        guest.deadline_ns = self.config.deadline_ns;
-        Ok(Instance { store, on_burst, memory })
+        guest.deadline_ns = self.program.config.deadline_ns;
+        let Loaded { store, on_burst, memory, .. } = self;
+        Ok(Instance { store, on_burst, memory, windows })
     }
 }
 
@@ -161,6 +220,7 @@ pub struct Instance {
     store: Store<Guest>,
     on_burst: TypedFunc<u32, ()>,
     memory: Arc<GuestMemory>,
+    windows: Option<Arc<Windows>>,
 }
 
 impl Instance {
@@ -183,6 +243,11 @@ impl Instance {
         &self.memory
     }
 
+    /// Its tables; `None` when it asked for none.
+    pub fn windows(&self) -> Option<&Arc<Windows>> {
+        self.windows.as_ref()
+    }
+
     /// Log lines that were cut off by the limit since the last call.
     pub fn take_lost_log_lines(&mut self) -> u64 {
         self.store.data_mut().log.take_lost()
@@ -194,6 +259,8 @@ pub struct Guest {
     memory: Option<Arc<GuestMemory>>,
     /// The program's state.
     pub state: Arc<ProgramState>,
+    /// Tables that it asked for so far.
+    pub wanted: Vec<Wanted>,
     /// In `_initialize` or `onLoad`.
     pub loading: bool,
     deadline_ns: u64,

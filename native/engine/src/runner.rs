@@ -74,7 +74,7 @@ impl Runner {
     /// A fresh instance; counters go on.
     fn load(&mut self) -> Result<(), Fault> {
         let log = LogWriter::new(self.events.sender(0), 0);
-        self.instance = Some(self.program.instantiate(&self.places, log)?);
+        self.instance = Some(self.program.instantiate_first(&self.places, log)?);
         Ok(())
     }
 

@@ -1,19 +1,105 @@
 //! What outlives a program's generations: its counters and tables, on every lcore.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use wirelet_abi::Error;
+use wirelet_abi::table::kind;
+use wirelet_abi::{Error, ErrorCode};
 use wirelet_packet::Backing;
 
 use crate::counters::{CounterNames, new_state};
+use crate::table::{Shape, Table, TableCopy};
 
 /// The state of one program of an appliance.
-#[derive(Debug)]
 pub struct ProgramState {
     /// Its counters' names, the same on every lcore.
     pub counters: CounterNames,
     /// Their values, per lcore.
     values: Vec<Arc<Backing>>,
+    tables: RwLock<Vec<StateTable>>,
+}
+
+/// One of a program's tables.
+#[derive(Clone)]
+pub struct StateTable {
+    /// What the program asked for.
+    pub wanted: Wanted,
+    /// Fields of the key and of the value.
+    pub layouts: [String; 2],
+    /// Per lcore; the same one for all when it is shared.
+    pub tables: Vec<Arc<Table>>,
+    /// The newest generation did not ask for it; the next that does not lets it go.
+    idle: bool,
+}
+
+/// A table as a program asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// Kind, capacity, sizes.
+    pub shape: Shape,
+    /// Names of the key's and the value's type.
+    pub types: [String; 2],
+}
+
+/// What becomes of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableAction {
+    /// It is as it should be.
+    Attach,
+    /// It is new.
+    Create,
+    /// It gets more room.
+    Grow,
+    /// Its values get more fields, or, in a rollback, lose those.
+    Extend,
+    /// It has another shape and begins empty.
+    Reset,
+}
+
+impl TableAction {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TableAction::Attach => "attach",
+            TableAction::Create => "create",
+            TableAction::Grow => "grow",
+            TableAction::Extend => "extend",
+            TableAction::Reset => "reset",
+        }
+    }
+}
+
+/// What a swap may do to tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StateRules {
+    /// Tables of another shape begin empty.
+    pub reset: bool,
+    /// Values may lose their last fields: the program is one that ran before.
+    pub cut: bool,
+}
+
+/// The tables of the next generation, before anybody sees them.
+pub struct Draft {
+    /// In the order in which the program asks for them.
+    pub tables: Vec<StateTable>,
+    /// What becomes of each.
+    pub actions: Vec<TableAction>,
+    /// Copies to be made before the generation is adopted; lcore and copy.
+    pub copies: Vec<(usize, TableCopy)>,
+}
+
+impl Draft {
+    /// One lcore's tables, in the order in which the program asks for them.
+    pub fn of(&self, lcore: usize) -> Vec<Arc<Table>> {
+        self.tables.iter().map(|table| Arc::clone(&table.tables[lcore])).collect()
+    }
+
+    /// Whether every table stays where it is.
+    pub fn attaches_all(&self) -> bool {
+        self.actions.iter().all(|action| *action == TableAction::Attach)
+    }
 }
 
 impl ProgramState {
@@ -23,7 +109,8 @@ impl ProgramState {
     /// `WIRELET_E_MEMORY_EXHAUSTED`.
     pub fn new(lcores: usize) -> Result<Arc<ProgramState>, Error> {
         let values = (0..lcores).map(|_| new_state()).collect::<Result<_, _>>()?;
-        Ok(Arc::new(ProgramState { counters: CounterNames::default(), values }))
+        let (counters, tables) = (CounterNames::default(), RwLock::default());
+        Ok(Arc::new(ProgramState { counters, values, tables }))
     }
 
     /// Memory of the counters on one lcore.
@@ -35,4 +122,195 @@ impl ProgramState {
     pub fn read_counters(&self) -> Vec<(String, u64)> {
         self.counters.read(&self.values)
     }
+
+    /// Its tables now.
+    pub fn tables(&self) -> RwLockReadGuard<'_, Vec<StateTable>> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table called `name`.
+    ///
+    /// # Errors
+    /// `WIRELET_E_TABLE_UNKNOWN`.
+    pub fn table(&self, name: &str) -> Result<StateTable, Error> {
+        let tables = self.tables();
+        let found = tables.iter().find(|table| table.wanted.name == name);
+        found.cloned().ok_or_else(|| Error::new(ErrorCode::TableUnknown, name))
+    }
+
+    /// One lcore's tables as `wanted` asks for them: for an instance that takes the place of
+    /// another of the same program.
+    ///
+    /// # Errors
+    /// `WIRELET_E_TABLES` when it asks for something else than the instances before.
+    pub fn attach(&self, wanted: &[Wanted], lcore: usize) -> Result<Vec<Arc<Table>>, Error> {
+        let tables = self.tables();
+        let find = |wanted: &Wanted| {
+            let found = tables.iter().find(|table| {
+                let has = table.tables[lcore].shape();
+                let larger = Shape { capacity: has.capacity, ..wanted.shape };
+                table.wanted.name == wanted.name && *has == larger
+            });
+            let found = found.map(|table| Arc::clone(&table.tables[lcore]));
+            found.ok_or_else(|| differs(&wanted.name, "it asked for another table before"))
+        };
+        wanted.iter().map(find).collect()
+    }
+
+    /// What `wanted` needs: tables that are there, larger ones, new ones. Changes nothing.
+    ///
+    /// # Errors
+    /// `WIRELET_E_TABLE_SCHEMA`, `WIRELET_E_TABLES`, `WIRELET_E_MEMORY_EXHAUSTED`.
+    pub fn draft(
+        &self,
+        wanted: &[Wanted],
+        types: &HashMap<String, String>,
+        rules: StateRules,
+    ) -> Result<Draft, Error> {
+        let mut draft = Draft { tables: Vec::new(), actions: Vec::new(), copies: Vec::new() };
+        let tables = self.tables();
+        for wanted in wanted {
+            let layouts = layouts(wanted, types);
+            let old = tables.iter().find(|table| table.wanted.name == wanted.name);
+            let action = decide(old, wanted, &layouts, rules)?;
+            let (tables, copies) = match (action, old) {
+                (TableAction::Create | TableAction::Reset, _) | (_, None) => {
+                    (self.create(wanted)?, Vec::new())
+                }
+                (TableAction::Attach, Some(old)) => (old.tables.clone(), Vec::new()),
+                (TableAction::Grow | TableAction::Extend, Some(old)) => copies_of(old, wanted)?,
+            };
+            draft.copies.extend(copies);
+            draft.actions.push(action);
+            draft.tables.push(StateTable { wanted: wanted.clone(), layouts, tables, idle: false });
+        }
+        Ok(draft)
+    }
+
+    /// Makes `draft` the state. Tables that two generations in a row have not asked for go.
+    pub fn commit(&self, draft: Draft) {
+        let mut tables = self.write();
+        let mut next = draft.tables;
+        for old in tables.drain(..) {
+            let asked = next.iter().any(|table| table.wanted.name == old.wanted.name);
+            if !asked && !old.idle {
+                next.push(StateTable { idle: true, ..old });
+            }
+        }
+        *tables = next;
+    }
+
+    /// Puts another table in the place of `name`'s on one lcore, or of the shared one.
+    pub fn put(&self, name: &str, lcore: usize, table: &Arc<Table>) {
+        let mut tables = self.write();
+        let Some(found) = tables.iter_mut().find(|table| table.wanted.name == name) else { return };
+        if table.shape().shared {
+            found.tables.fill(Arc::clone(table));
+        } else {
+            found.tables[lcore] = Arc::clone(table);
+        }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Vec<StateTable>> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn create(&self, wanted: &Wanted) -> Result<Vec<Arc<Table>>, Error> {
+        let new = || Table::new(&wanted.name, &wanted.shape).map(Arc::new);
+        let lcores = self.values.len();
+        if wanted.shape.shared {
+            return Ok(vec![new()?; lcores]);
+        }
+        (0..lcores).map(|_| new()).collect()
+    }
+}
+
+/// Fields of key and value; what nobody described is bytes.
+fn layouts(wanted: &Wanted, types: &HashMap<String, String>) -> [String; 2] {
+    let bytes = [wanted.shape.key_bytes, wanted.shape.value_bytes];
+    [0, 1].map(|which| match types.get(&wanted.types[which]) {
+        Some(layout) => layout.clone(),
+        None => format!("bytes[{}]", bytes[which]),
+    })
+}
+
+fn decide(
+    old: Option<&StateTable>,
+    wanted: &Wanted,
+    layouts: &[String; 2],
+    rules: StateRules,
+) -> Result<TableAction, Error> {
+    wanted.shape.check()?;
+    let Some(old) = old else { return Ok(TableAction::Create) };
+    let has = old.tables[0].shape();
+    let key = has.kind == wanted.shape.kind
+        && has.shared == wanted.shape.shared
+        && has.key_bytes == wanted.shape.key_bytes
+        && old.layouts[0] == layouts[0];
+    let equal = old.layouts[1] == layouts[1] && has.value_bytes == wanted.shape.value_bytes;
+    let longer = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.starts_with(','))
+    };
+    let extends = longer(&layouts[1], &old.layouts[1])
+        || rules.cut && longer(&old.layouts[1], &layouts[1]);
+    match () {
+        () if key && equal && wanted.shape.capacity <= has.capacity => Ok(TableAction::Attach),
+        () if key && equal => Ok(TableAction::Grow),
+        () if key && extends => Ok(TableAction::Extend),
+        () if rules.reset => Ok(TableAction::Reset),
+        () => Err(differs(&wanted.name, &difference(old, wanted, layouts))),
+    }
+}
+
+fn difference(old: &StateTable, wanted: &Wanted, layouts: &[String; 2]) -> String {
+    let describe = |shape: &Shape, layouts: &[String; 2]| {
+        let shared = if shape.shared { "shared " } else { "" };
+        let kind = kind::NAMES[shape.kind as usize];
+        format!("{shared}{kind} {{{}}} => {{{}}}", layouts[0], layouts[1])
+    };
+    let kept = describe(old.tables[0].shape(), &old.layouts);
+    format!("kept is {kept}, wanted is {}", describe(&wanted.shape, layouts))
+}
+
+fn differs(name: &str, how: &str) -> Error {
+    Error::new(ErrorCode::TableSchema, format!("table `{name}`: {how}"))
+}
+
+type Copies = (Vec<Arc<Table>>, Vec<(usize, TableCopy)>);
+
+/// Larger tables, and the copies that fill them. A shared one has no writer but the thread that
+/// calls this, so it is copied here and now.
+fn copies_of(old: &StateTable, wanted: &Wanted) -> Result<Copies, Error> {
+    let larger = |from: &Arc<Table>| {
+        let capacity = from.shape().capacity.max(wanted.shape.capacity);
+        let shape = Shape { capacity, ..wanted.shape };
+        Table::with_seed(&wanted.name, &shape, from.seed()).map(Arc::new)
+    };
+    if wanted.shape.shared {
+        let from = &old.tables[0];
+        let to = larger(from)?;
+        copy_shared(from, &to)?;
+        return Ok((vec![to; old.tables.len()], Vec::new()));
+    }
+    let mut copies = Copies::default();
+    for (lcore, from) in old.tables.iter().enumerate() {
+        let to = larger(from)?;
+        copies.0.push(Arc::clone(&to));
+        copies.1.push((lcore, TableCopy::new(Arc::clone(from), to)?));
+    }
+    Ok(copies)
+}
+
+/// Of a table that nobody writes meanwhile.
+fn copy_shared(from: &Arc<Table>, to: &Arc<Table>) -> Result<(), Error> {
+    if matches!(from.shape().kind, kind::LPM4 | kind::LPM6) {
+        let (entries, _) = from.read(0, usize::MAX);
+        let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        return to.fill(entries);
+    }
+    let mut copy = TableCopy::new(Arc::clone(from), Arc::clone(to))?;
+    copy.copy_all();
+    let copied = copy.finish(usize::MAX);
+    assert!(copied, "nobody else writes a shared table");
+    Ok(())
 }
