@@ -23,6 +23,7 @@ pub mod program;
 pub mod rebuild;
 pub mod runner;
 pub mod stats;
+pub mod table;
 mod transmit;
 mod twins;
 
