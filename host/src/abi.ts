@@ -27,6 +27,8 @@ export const PROGRAM_COUNTERS_MAX = 1024;
 export const PROGRAM_TABLES_MAX = 64;
 /** Keys that one table can hold, and elements of an array. */
 export const TABLE_CAPACITY_MAX = 16777216;
+/** Bytes of an array that its program writes: it is copied in one go, at a burst boundary. */
+export const TABLE_ARRAY_BYTES_MAX = 4194304;
 /** Bytes of a table's key. */
 export const TABLE_KEY_BYTES_MAX = 256;
 /** Bytes of a table's value. */

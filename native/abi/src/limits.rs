@@ -30,6 +30,8 @@ limits! {
     PROGRAM_TABLES_MAX: usize = 64;
     /// Keys that one table can hold, and elements of an array.
     TABLE_CAPACITY_MAX: u32 = 1 << 24;
+    /// Bytes of an array that its program writes: it is copied in one go, at a burst boundary.
+    TABLE_ARRAY_BYTES_MAX: u64 = 4 << 20;
     /// Bytes of a table's key.
     TABLE_KEY_BYTES_MAX: u32 = 256;
     /// Bytes of a table's value.

@@ -33,6 +33,17 @@ pub struct ProgramSpec {
     pub on_fault: String,
     /// Ports it may redirect to; all when missing.
     pub redirect_to: Option<Vec<u32>>,
+    /// Fields of the types that its tables have as keys and values.
+    pub table_types: Option<Vec<TableType>>,
+}
+
+/// A key's or value's type.
+#[napi(object)]
+pub struct TableType {
+    /// Its name.
+    pub name: String,
+    /// `source:u32@0,destination:u32@4`.
+    pub layout: String,
 }
 
 impl ProgramSpec {
@@ -60,6 +71,12 @@ impl ProgramSpec {
             deadline_ns: self.deadline_ns as u64,
             on_fault,
             redirect_to,
+            table_types: self
+                .table_types
+                .into_iter()
+                .flatten()
+                .map(|ty| (ty.name, ty.layout))
+                .collect(),
         })
     }
 }
