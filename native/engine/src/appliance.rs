@@ -16,13 +16,11 @@ use crate::engine::{Ticker, engine};
 use crate::event::{Event, Events, What};
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
-use crate::log::LogWriter;
-use crate::pipeline::Slot;
 use crate::ports::{OpenPorts, PortConfig, open_ports};
 use crate::program::{Places, Program, ProgramConfig};
 use crate::rebuild::{self, Supervisor};
 use crate::roster::Roster;
-use crate::state::ProgramState;
+use crate::state::{ProgramState, StateTable};
 use crate::stats::StatsPage;
 use crate::swap::Changes;
 
@@ -97,27 +95,33 @@ impl Appliance {
         let control = Arc::new(control);
         let OpenPorts { mut per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
         let stats = StatsPage::new(lcores, config.ports.len(), slots_max, region.frames())?;
+        let pages = (0..lcores).map(|_| BurstPage::new()).collect::<Result<Vec<_>, _>>()?;
+        let places = pages.iter().enumerate().map(|(lcore, page)| Places {
+            burst_page: Arc::clone(page.backing()),
+            region: Arc::clone(&region),
+            lcore,
+        });
+        let programs: Vec<_> = programs.into_iter().map(Some).collect();
+        let roster = Arc::new(RwLock::new(Roster::new(&programs, 1)));
+        let mut changes = Changes::new(
+            Arc::clone(&control),
+            places.collect(),
+            (0..lcores).map(|lcore| events.sender(lcore as u32)).collect(),
+            Arc::clone(&roster),
+            (programs, slots_max),
+            config.ports.iter().map(PortConfig::route).collect(),
+        );
         let mut rings = handover_rings(lcores);
-        let (mut waiting, mut all_places) = (Vec::new(), Vec::new());
-        for index in 0..lcores {
-            let page = BurstPage::new()?;
-            let places = Places {
-                burst_page: Arc::clone(page.backing()),
-                region: Arc::clone(&region),
-                lcore: index,
-            };
-            let sender = events.sender(index as u32);
-            let mut slots = Vec::with_capacity(slots_max);
-            slots.extend(instantiate(&programs, &places, &sender)?);
+        let mut waiting = Vec::new();
+        for (index, page) in pages.into_iter().enumerate() {
             let ports = std::mem::take(&mut per_lcore[index]);
             let devices = ports.iter().filter(|port| port.device.is_some()).count();
             let (outgoing, incoming) = std::mem::take(&mut rings[index]);
-            all_places.push(places.clone());
             waiting.push(Box::new(Lcore {
                 index,
                 ports,
-                slots,
-                places,
+                slots: changes.first_slots(index)?,
+                places: changes.places(index).clone(),
                 frames: region.cache(),
                 page,
                 burst: Burst::new(),
@@ -129,21 +133,11 @@ impl Appliance {
                 writer: stats.writer(index),
                 idler: Idler::new(config.idle, devices),
                 control: Arc::clone(&control),
-                events: sender,
+                events: events.sender(index as u32),
                 generation: 1,
                 taken: 0,
             }));
         }
-        let programs: Vec<_> = programs.into_iter().map(Some).collect();
-        let roster = Arc::new(RwLock::new(Roster::new(&programs, 1)));
-        let changes = Changes::new(
-            Arc::clone(&control),
-            all_places,
-            (0..lcores).map(|lcore| events.sender(lcore as u32)).collect(),
-            Arc::clone(&roster),
-            (programs, slots_max),
-            config.ports.iter().map(PortConfig::route).collect(),
-        );
         let changes = Arc::new(Mutex::new(changes));
         let supervisor =
             Supervisor { changes: Arc::clone(&changes), control: Arc::clone(&control) };
@@ -212,6 +206,29 @@ impl Appliance {
             values.map(move |(name, value)| Counter { program: index, name, value })
         };
         roster.programs.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Every program's tables, by the program's name.
+    pub fn tables(&self) -> Vec<(String, StateTable)> {
+        let roster = self.roster();
+        let of = |program: &Arc<Program>| {
+            let tables = program.state.tables();
+            let name = &program.config.name;
+            tables.iter().map(|table| (name.clone(), table.clone())).collect::<Vec<_>>()
+        };
+        roster.programs.iter().flatten().flat_map(of).collect()
+    }
+
+    /// The table called `table` of `program`, to be read.
+    ///
+    /// # Errors
+    /// `WIRELET_E_CONFIG_UNKNOWN_PROGRAM`, `WIRELET_E_TABLE_UNKNOWN`.
+    pub fn table(&self, program: &str, table: &str) -> Result<StateTable, Error> {
+        let roster = self.roster();
+        let named = |held: &&Arc<Program>| held.config.name == program;
+        let found = roster.programs.iter().flatten().find(named);
+        let found = found.ok_or_else(|| Error::new(ErrorCode::ConfigUnknownProgram, program))?;
+        found.state.table(table)
     }
 
     /// Who changes what runs.
@@ -357,22 +374,6 @@ fn handover_rings(lcores: usize) -> Vec<Rings> {
         }
     }
     all
-}
-
-fn instantiate(
-    programs: &[Arc<Program>],
-    places: &Places,
-    events: &crate::event::EventSender,
-) -> Result<Vec<Slot>, Error> {
-    let build = |(index, program): (usize, &Arc<Program>)| {
-        let log = LogWriter::new(events.clone(), index as u16);
-        let instance = program.instantiate(places, log).map_err(|fault| {
-            let message = format!("{}: {}", program.config.name, fault.error.message);
-            Error::new(fault.error.code, message)
-        })?;
-        Ok(Slot::new(Arc::clone(program), instance))
-    };
-    programs.iter().enumerate().map(build).collect()
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

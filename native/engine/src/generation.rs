@@ -10,6 +10,8 @@ use crate::errand::Errand;
 use crate::lcore::Lcore;
 use crate::pipeline::{Slot, health};
 use crate::program::{Instance, Program};
+use crate::swap::GROUPS_PER_BOUNDARY;
+use crate::table::TableCopy;
 
 /// Where the packets of a port go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,10 +74,16 @@ pub struct Adoption {
     pub changes: Vec<SlotChange>,
     /// Of every port.
     pub routes: Vec<Route>,
+    /// Tables of the lcore that are taken over when the last change is in them.
+    pub copies: Vec<TableCopy>,
 }
 
 impl Errand for Adoption {
     fn run(&mut self, lcore: &mut Lcore) -> bool {
+        // All of them at one boundary: what was finished at an earlier one may have changed again.
+        if !self.copies.iter_mut().all(|copy| copy.finish(GROUPS_PER_BOUNDARY)) {
+            return false;
+        }
         for change in &mut self.changes {
             change.apply(&mut lcore.slots);
         }

@@ -29,6 +29,7 @@ pub mod state;
 pub mod stats;
 pub mod swap;
 pub mod table;
+mod table_commands;
 mod transmit;
 mod twins;
 pub mod windows;

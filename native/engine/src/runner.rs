@@ -174,6 +174,11 @@ impl Runner {
         self.program.state.read_counters()
     }
 
+    /// The program's state: its tables are read and written there, between two runs.
+    pub fn state(&self) -> &Arc<ProgramState> {
+        &self.program.state
+    }
+
     /// Log lines since the last call.
     pub fn logs(&self) -> Vec<String> {
         let line = |event| match event {

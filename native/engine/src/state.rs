@@ -81,6 +81,7 @@ pub struct StateRules {
 }
 
 /// The tables of the next generation, before anybody sees them.
+#[derive(Default)]
 pub struct Draft {
     /// In the order in which the program asks for them.
     pub tables: Vec<StateTable>,
@@ -251,8 +252,8 @@ fn decide(
     let longer = |long: &str, short: &str| {
         long.strip_prefix(short).is_some_and(|rest| rest.starts_with(','))
     };
-    let extends = longer(&layouts[1], &old.layouts[1])
-        || rules.cut && longer(&old.layouts[1], &layouts[1]);
+    let extends =
+        longer(&layouts[1], &old.layouts[1]) || rules.cut && longer(&old.layouts[1], &layouts[1]);
     match () {
         () if key && equal && wanted.shape.capacity <= has.capacity => Ok(TableAction::Attach),
         () if key && equal => Ok(TableAction::Grow),

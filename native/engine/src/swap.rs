@@ -1,7 +1,7 @@
 //! Changing an appliance while packets flow (docs/design/swap.md). Everything here runs on control
 //! threads, one change at a time.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use wirelet_abi::{Error, ErrorCode, limits};
@@ -10,10 +10,17 @@ use crate::control::Control;
 use crate::event::{EventSender, What};
 use crate::generation::{Adoption, Route, SlotChange};
 use crate::log::LogWriter;
-use crate::pipeline::health;
+use crate::pipeline::{Slot, health};
 use crate::program::{Instance, OnFault, Places, Program, ProgramConfig};
 use crate::roster::Roster;
-use crate::state::ProgramState;
+use crate::state::{Draft, ProgramState, StateRules, StateTable, TableAction};
+use crate::table::TableCopy;
+use crate::windows::{LiveWindows, Windows};
+
+/// Groups that an lcore copies at one boundary: twice what a burst can change.
+pub const GROUPS_PER_BOUNDARY: usize = 512;
+/// Passes over what changed before the rest is left to the lcore.
+const COPY_PASSES_MAX: usize = 8;
 
 /// A program of the next generation.
 #[derive(Clone, Debug)]
@@ -53,6 +60,8 @@ pub struct RollbackPolicy {
 pub struct SwapReport {
     /// The generation that all lcores have adopted.
     pub generation: u32,
+    /// What became, or would become, of tables.
+    pub tables: Vec<TableChange>,
     /// Checking and compiling to machine code.
     pub compile: Duration,
     /// Instances with `onLoad` and windows.
@@ -63,22 +72,35 @@ pub struct SwapReport {
     pub adopt: Duration,
 }
 
+/// What becomes of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableChange {
+    /// The program's name.
+    pub program: String,
+    /// The table's.
+    pub table: String,
+    /// What.
+    pub action: TableAction,
+}
+
 /// Programs by slot; `None`: a free one.
 pub type Slots = Vec<Option<Arc<Program>>>;
 
 /// Everything that changes and who needs to know: guarded by one lock, so that two changes never
 /// overlap.
 pub struct Changes {
-    control: Arc<Control>,
+    pub(crate) control: Arc<Control>,
     /// Windows of each lcore.
-    places: Vec<Places>,
+    pub(crate) places: Vec<Places>,
     /// Of each lcore, for the logs of new instances.
     events: Vec<EventSender>,
     /// What readers see without this lock.
     roster: Arc<RwLock<Roster>>,
-    slots: Slots,
+    pub(crate) slots: Slots,
     slots_max: usize,
     routes: Vec<Route>,
+    /// Per lcore: where instances see their tables.
+    pub(crate) windows: Vec<LiveWindows>,
     generation: u32,
     /// The generation before, until the next swap.
     before: Option<Before>,
@@ -103,8 +125,44 @@ impl Changes {
         (slots, slots_max): (Slots, usize),
         routes: Vec<Route>,
     ) -> Changes {
+        let windows = places.iter().map(|_| LiveWindows::default()).collect();
         let (generation, before) = (1, None);
-        Changes { control, places, events, roster, slots, slots_max, routes, generation, before }
+        Changes {
+            control,
+            places,
+            events,
+            roster,
+            slots,
+            slots_max,
+            routes,
+            windows,
+            generation,
+            before,
+        }
+    }
+
+    /// One lcore's programs at the beginning, with the tables that they ask for.
+    ///
+    /// # Errors
+    /// What loading them returns.
+    pub fn first_slots(&mut self, lcore: usize) -> Result<Vec<Slot>, Error> {
+        let mut slots = Vec::with_capacity(self.slots_max);
+        for (index, program) in self.slots.iter().flatten().enumerate() {
+            let log = LogWriter::new(self.events[lcore].clone(), index as u16);
+            let built = program.instantiate_first(&self.places[lcore], log);
+            let instance = built.map_err(|fault| {
+                let message = format!("{}: {}", program.config.name, fault.error.message);
+                Error::new(fault.error.code, message)
+            })?;
+            self.windows[lcore].replace(index, instance.windows().cloned(), false);
+            slots.push(Slot::new(Arc::clone(program), instance));
+        }
+        Ok(slots)
+    }
+
+    /// What the windows of one lcore's instances show.
+    pub fn places(&self, lcore: usize) -> &Places {
+        &self.places[lcore]
     }
 
     /// The newest generation.
@@ -128,7 +186,8 @@ impl Changes {
             ..route.clone()
         };
         let routes = next.routes.iter().map(to_slots).collect();
-        let mut report = self.change(slots, routes, next.dry_run)?;
+        let rules = StateRules { reset: next.reset_state, cut: false };
+        let mut report = self.change(slots, routes, next.dry_run, rules)?;
         report.compile = compile;
         if let (false, Some(before)) = (next.dry_run, &mut self.before) {
             before.policy = next.rollback;
@@ -144,7 +203,9 @@ impl Changes {
         let Some(before) = &self.before else {
             return Err(Error::new(ErrorCode::Rollback, "nothing was swapped since"));
         };
-        let report = self.change(before.slots.clone(), before.routes.clone(), false)?;
+        let rules = StateRules { reset: false, cut: true };
+        let (slots, routes) = (before.slots.clone(), before.routes.clone());
+        let report = self.change(slots, routes, false, rules)?;
         self.before = None;
         Ok(report)
     }
@@ -182,6 +243,8 @@ impl Changes {
             false => self.instantiate_again(lcore, slot, program),
         };
         let quarantined = instance.is_none();
+        let windows = instance.as_ref().and_then(|instance| instance.windows().cloned());
+        self.windows[lcore].rebuilt(slot, windows);
         // An lcore that does not run any more needs no program.
         let _ = self.control.at_boundary(lcore, move |lcore| {
             let slot = &mut lcore.slots[slot];
@@ -281,87 +344,136 @@ impl Changes {
         slots: Slots,
         routes: Vec<Route>,
         dry_run: bool,
+        rules: StateRules,
     ) -> Result<SwapReport, Error> {
-        let changed: Vec<usize> = (0..slots.len())
-            .filter(|&slot| {
-                let (old, new) =
-                    (self.slots.get(slot).and_then(Option::as_ref), slots[slot].as_ref());
-                old.map(Arc::as_ptr) != new.map(Arc::as_ptr)
-            })
-            .collect();
+        let differs = |&slot: &usize| {
+            let (old, new) = (self.slots.get(slot).and_then(Option::as_ref), slots[slot].as_ref());
+            old.map(Arc::as_ptr) != new.map(Arc::as_ptr)
+        };
+        let changed: Vec<usize> = (0..slots.len()).filter(differs).collect();
         let generation = self.generation + 1;
         let mut report = SwapReport { generation, ..SwapReport::default() };
         let started = Instant::now();
-        let mut adoptions = Vec::new();
-        for lcore in 0..self.places.len() {
-            let changes = self.build(lcore, &slots, &changed)?;
-            adoptions.push(Adoption { generation, changes, routes: routes.clone() });
-        }
+        let build = |&slot: &usize| self.build(slot, slots[slot].clone(), rules);
+        let mut next = changed.iter().map(build).collect::<Result<Vec<_>, _>>()?;
         report.instantiate = started.elapsed();
+        report.tables = next.iter().flat_map(Next::table_changes).collect();
         if dry_run {
             return Ok(report);
         }
         self.control.check_all_run()?;
+        let started = Instant::now();
+        for next in &mut next {
+            self.copy_ahead(next)?;
+        }
+        report.copy = started.elapsed();
         let published = Instant::now();
         // From here on there is no way back: an lcore that is stuck adopts when it comes around.
-        let adopted = self.publish(adoptions);
+        let adopted = self.publish(generation, &mut next, &routes);
         report.adopt = published.elapsed();
-        let old = std::mem::replace(&mut self.slots, slots);
-        let old_routes = std::mem::replace(&mut self.routes, routes);
-        self.generation = generation;
-        self.before = Some(Before {
-            slots: old,
-            routes: old_routes,
+        self.commit(generation, slots, routes, next);
+        adopted.map(|()| report)
+    }
+
+    /// A slot's next program on every lcore, with the tables that it will have.
+    fn build(
+        &self,
+        slot: usize,
+        program: Option<Arc<Program>>,
+        rules: StateRules,
+    ) -> Result<Next, Error> {
+        let old = self.slots.get(slot).and_then(Option::as_ref);
+        let mut next = Next::nothing(slot, self.places.len());
+        next.counts_anew = old.is_none();
+        let Some(program) = program else { return Ok(next) };
+        let name = &program.config.name;
+        let add = |error: Error| Error::new(error.code, format!("{name}: {}", error.message));
+        let mut first = None;
+        for (lcore, places) in self.places.iter().enumerate() {
+            let log = LogWriter::new(self.events[lcore].clone(), slot as u16);
+            let loaded = program.load(log).map_err(|fault| add(fault.error))?;
+            if lcore == 0 {
+                let types = &program.config.table_types;
+                next.draft = program.state.draft(loaded.wanted(), types, rules).map_err(add)?;
+                first = Some(loaded.wanted().to_vec());
+            } else if first.as_deref() != Some(loaded.wanted()) {
+                let message = format!("{name}: it asks for other tables on lcore {lcore}");
+                return Err(Error::new(ErrorCode::Tables, message));
+            }
+            let instance = loaded.open(places, &next.draft.of(lcore)).map_err(add)?;
+            next.windows[lcore] = instance.windows().cloned();
+            next.instances[lcore] = Some(instance);
+        }
+        let previous = program.config.on_fault == OnFault::Previous && old.is_some();
+        next.keeps_previous = previous && next.draft.attaches_all();
+        next.program = Some(program);
+        Ok(next)
+    }
+
+    /// Copies what grows while the lcores go on writing it; what changes meanwhile is marked, and
+    /// copied again, until few enough groups are left for the lcore itself.
+    fn copy_ahead(&self, next: &mut Next) -> Result<(), Error> {
+        for (lcore, copy) in &mut next.draft.copies {
+            let lcore = *lcore;
+            for windows in self.windows[lcore].of(next.slot) {
+                let Some(index) = windows.find(copy.from()) else { continue };
+                let windows = Arc::clone(windows);
+                self.control.at_boundary(lcore, move |_| {
+                    windows.track(index, true);
+                    Some(())
+                })?;
+            }
+            copy.copy_all();
+            for _ in 0..COPY_PASSES_MAX {
+                let left = copy.harvest();
+                if left == 0 {
+                    break;
+                }
+                // Whoever got a reference before its mark was taken has written by then.
+                self.control.at_boundary(lcore, |_| Some(()))?;
+                copy.copy_harvested();
+                if left <= GROUPS_PER_BOUNDARY {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `next` was is what runs.
+    fn commit(&mut self, generation: u32, slots: Slots, routes: Vec<Route>, next: Vec<Next>) {
+        let changed = next.iter().map(|next| next.slot).collect();
+        for next in next {
+            for (lcore, windows) in next.windows.into_iter().enumerate() {
+                self.windows[lcore].replace(next.slot, windows, next.keeps_previous);
+            }
+            if let Some(program) = &next.program {
+                program.state.commit(next.draft);
+            }
+        }
+        let before = Before {
+            slots: std::mem::replace(&mut self.slots, slots),
+            routes: std::mem::replace(&mut self.routes, routes),
             changed,
             policy: RollbackPolicy { faults: 0, window: Duration::ZERO },
             adopted: Instant::now(),
             faults: 0,
-        });
-        let roster = Roster::new(&self.slots, generation);
-        *self.roster.write().unwrap_or_else(std::sync::PoisonError::into_inner) = roster;
-        adopted.map(|()| report)
-    }
-
-    /// One lcore's part: instances of what changed.
-    fn build(
-        &self,
-        lcore: usize,
-        slots: &[Option<Arc<Program>>],
-        changed: &[usize],
-    ) -> Result<Vec<SlotChange>, Error> {
-        let build = |&slot: &usize| {
-            let old = self.slots.get(slot).and_then(Option::as_ref);
-            let program = slots[slot].clone();
-            let instance = match &program {
-                None => None,
-                Some(program) => Some(self.instantiate(lcore, slot, program)?),
-            };
-            let mut change = SlotChange::new(slot, program, instance);
-            change.counts_anew = old.is_none();
-            change.keeps_previous = change
-                .program
-                .as_ref()
-                .is_some_and(|new| new.config.on_fault == OnFault::Previous && old.is_some());
-            Ok(change)
         };
-        changed.iter().map(build).collect()
-    }
-
-    fn instantiate(
-        &self,
-        lcore: usize,
-        slot: usize,
-        program: &Arc<Program>,
-    ) -> Result<Instance, Error> {
-        let log = LogWriter::new(self.events[lcore].clone(), slot as u16);
-        program.instantiate(&self.places[lcore], log).map_err(|fault| {
-            let message = format!("{}: {}", program.config.name, fault.error.message);
-            Error::new(fault.error.code, message)
-        })
+        self.before = Some(before);
+        self.generation = generation;
+        let roster = Roster::new(&self.slots, generation);
+        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
     }
 
     /// Sends every lcore its part and waits for all. What they gave up is dropped here.
-    fn publish(&self, adoptions: Vec<Adoption>) -> Result<(), Error> {
+    fn publish(&self, generation: u32, next: &mut [Next], routes: &[Route]) -> Result<(), Error> {
+        let adoption = |lcore: usize| {
+            let parts = next.iter_mut().map(|next| next.part(lcore));
+            let (changes, copies): (Vec<_>, Vec<_>) = parts.unzip();
+            let copies = copies.into_iter().flatten().collect();
+            Adoption { generation, changes, routes: routes.to_vec(), copies }
+        };
+        let adoptions: Vec<Adoption> = (0..self.places.len()).map(adoption).collect();
         let send = |(lcore, adoption)| self.control.send(lcore, Box::<Adoption>::new(adoption));
         let sent: Vec<_> = adoptions.into_iter().enumerate().map(send).collect();
         let collect = |(lcore, sent): (usize, Result<(), Error>)| {
@@ -370,6 +482,54 @@ impl Changes {
         // All of them are waited for, even when one is stuck: the others have moved.
         let results: Vec<_> = sent.into_iter().enumerate().map(collect).collect();
         results.into_iter().collect()
+    }
+}
+
+/// A slot's next contents on all lcores.
+struct Next {
+    slot: usize,
+    program: Option<Arc<Program>>,
+    /// Per lcore; taken by its adoption.
+    instances: Vec<Option<Instance>>,
+    /// Per lcore, of those instances.
+    windows: Vec<Option<Arc<Windows>>>,
+    draft: Draft,
+    keeps_previous: bool,
+    counts_anew: bool,
+}
+
+impl Next {
+    /// An empty slot.
+    fn nothing(slot: usize, lcores: usize) -> Next {
+        Next {
+            slot,
+            program: None,
+            instances: (0..lcores).map(|_| None).collect(),
+            windows: vec![None; lcores],
+            draft: Draft::default(),
+            keeps_previous: false,
+            counts_anew: false,
+        }
+    }
+
+    fn table_changes(&self) -> Vec<TableChange> {
+        let Some(program) = &self.program else { return Vec::new() };
+        let change = |(table, &action): (&StateTable, &TableAction)| TableChange {
+            program: program.config.name.clone(),
+            table: table.wanted.name.clone(),
+            action,
+        };
+        self.draft.tables.iter().zip(&self.draft.actions).map(change).collect()
+    }
+
+    /// One lcore's part of it.
+    fn part(&mut self, lcore: usize) -> (SlotChange, Vec<TableCopy>) {
+        let mut change =
+            SlotChange::new(self.slot, self.program.clone(), self.instances[lcore].take());
+        change.keeps_previous = self.keeps_previous;
+        change.counts_anew = self.counts_anew;
+        let own = self.draft.copies.extract_if(.., |(of, _)| *of == lcore);
+        (change, own.map(|(_, copy)| copy).collect())
     }
 }
 

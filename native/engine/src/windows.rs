@@ -137,3 +137,30 @@ impl Windows {
         self.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The windows of one lcore's instances, by slot: the program's, and those of the generation before
+/// it where that is kept as fallback.
+#[derive(Default)]
+pub struct LiveWindows(Vec<[Option<Arc<Windows>>; 2]>);
+
+impl LiveWindows {
+    /// Of all instances of a slot.
+    pub fn of(&self, slot: usize) -> impl Iterator<Item = &Arc<Windows>> {
+        self.0.get(slot).into_iter().flatten().flatten()
+    }
+
+    /// Another instance has the slot; the one before stays as fallback, or goes.
+    pub fn replace(&mut self, slot: usize, windows: Option<Arc<Windows>>, keeps_previous: bool) {
+        if self.0.len() <= slot {
+            self.0.resize_with(slot + 1, Default::default);
+        }
+        let [current, fallback] = &mut self.0[slot];
+        let old = std::mem::replace(current, windows);
+        *fallback = if keeps_previous { old } else { None };
+    }
+
+    /// The same program has a new instance; its fallback stays.
+    pub fn rebuilt(&mut self, slot: usize, windows: Option<Arc<Windows>>) {
+        self.0[slot][0] = windows;
+    }
+}

@@ -14,6 +14,7 @@ use wirelet_packet::RegionConfig;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
 use crate::swap::{GenerationSpec, SwapTask};
+use crate::tables::{self, Command, CommandTask, TableInfo, TablePart};
 
 /// A port.
 #[napi(object)]
@@ -153,6 +154,93 @@ impl Appliance {
     #[napi]
     pub fn rollback(&self) -> AsyncTask<SwapTask> {
         AsyncTask::new(SwapTask::rollback(self.appliance.changes()))
+    }
+
+    /// Every program's tables.
+    #[napi]
+    pub fn tables(&self) -> Vec<TableInfo> {
+        let tables = self.appliance.tables();
+        tables.iter().map(|(program, table)| TableInfo::of(program, table)).collect()
+    }
+
+    /// Entries of one lcore's table from `cursor` on, at most `max`.
+    #[napi]
+    pub fn table_read(
+        &self,
+        program: String,
+        table: String,
+        lcore: u32,
+        cursor: f64,
+        max: u32,
+    ) -> napi::Result<TablePart> {
+        guarded(|| {
+            let table = self.appliance.table(&program, &table)?;
+            tables::read(&table, lcore as usize, cursor, max as usize)
+        })
+    }
+
+    /// Value of a key on each lcore.
+    #[napi]
+    pub fn table_get(
+        &self,
+        program: String,
+        table: String,
+        key: Uint8Array,
+    ) -> napi::Result<Vec<Option<Uint8Array>>> {
+        guarded(|| Ok(tables::get(&self.appliance.table(&program, &table)?, &key)))
+    }
+
+    /// Sets a key on one lcore, or on all with -1.
+    #[napi]
+    pub fn table_set(
+        &self,
+        program: String,
+        table: String,
+        lcore: i32,
+        key: Uint8Array,
+        value: Uint8Array,
+    ) -> AsyncTask<CommandTask> {
+        let command = Command::Set { key: key.to_vec(), value: value.to_vec() };
+        self.command(program, table, lcore, command)
+    }
+
+    /// Deletes a key on one lcore, or on all with -1; false when it was on none.
+    #[napi]
+    pub fn table_delete(
+        &self,
+        program: String,
+        table: String,
+        lcore: i32,
+        key: Uint8Array,
+    ) -> AsyncTask<CommandTask> {
+        self.command(program, table, lcore, Command::Delete { key: key.to_vec() })
+    }
+
+    /// Builds a table aside and flips to it, on one lcore, or on all with -1.
+    #[napi]
+    pub fn table_replace(
+        &self,
+        program: String,
+        table: String,
+        lcore: i32,
+        keys: Vec<Uint8Array>,
+        values: Vec<Uint8Array>,
+    ) -> AsyncTask<CommandTask> {
+        let pairs = keys.iter().zip(&values);
+        let entries = pairs.map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        self.command(program, table, lcore, Command::Replace { entries })
+    }
+
+    fn command(
+        &self,
+        program: String,
+        table: String,
+        lcore: i32,
+        command: Command,
+    ) -> AsyncTask<CommandTask> {
+        let lcore = usize::try_from(lcore).ok();
+        let changes = Arc::clone(self.appliance.changes());
+        AsyncTask::new(CommandTask { changes, program, table, lcore, command })
     }
 
     /// Takes the events since the last call.

@@ -8,6 +8,7 @@ mod bench;
 mod convert;
 mod runner;
 mod swap;
+mod tables;
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -52,7 +53,7 @@ pub fn check_module(wasm: Uint8Array) -> napi::Result<ModuleInfo> {
                 deadline_ns: wirelet_abi::limits::DEADLINE_DEFAULT_NS,
                 on_fault: OnFault::Drop,
                 redirect_to: u64::MAX,
-            table_types: Default::default(),
+                table_types: Default::default(),
             },
             ProgramState::new(1)?,
         )?;

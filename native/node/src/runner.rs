@@ -1,11 +1,15 @@
 //! `Runner`: a program on the calling thread.
 
+use std::sync::Arc;
+
 use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_engine::runner;
+use wirelet_engine::state::StateTable;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
+use crate::tables::{self, TableInfo, TablePart};
 
 /// What went wrong in a run.
 #[napi(object)]
@@ -80,6 +84,54 @@ impl Runner {
             };
             Ok(self.open()?.counters().into_iter().map(value).collect())
         })
+    }
+
+    /// The program's tables.
+    #[napi]
+    pub fn tables(&mut self) -> napi::Result<Vec<TableInfo>> {
+        guarded(|| {
+            let name = self.name.clone();
+            let state = Arc::clone(self.open()?.state());
+            let tables = state.tables();
+            Ok(tables.iter().map(|table| TableInfo::of(&name, table)).collect())
+        })
+    }
+
+    /// Entries of a table from `cursor` on, at most `max`.
+    #[napi]
+    pub fn table_read(&mut self, table: String, cursor: f64, max: u32) -> napi::Result<TablePart> {
+        guarded(|| tables::read(&self.table(&table)?, 0, cursor, max as usize))
+    }
+
+    /// A key's value.
+    #[napi]
+    pub fn table_get(
+        &mut self,
+        table: String,
+        key: Uint8Array,
+    ) -> napi::Result<Option<Uint8Array>> {
+        guarded(|| Ok(tables::get(&self.table(&table)?, &key).pop().flatten()))
+    }
+
+    /// Sets a key.
+    #[napi]
+    pub fn table_set(
+        &mut self,
+        table: String,
+        key: Uint8Array,
+        value: Uint8Array,
+    ) -> napi::Result<()> {
+        guarded(|| self.table(&table)?.tables[0].set(&key, &value))
+    }
+
+    /// Deletes a key; false when it was not there.
+    #[napi]
+    pub fn table_delete(&mut self, table: String, key: Uint8Array) -> napi::Result<bool> {
+        guarded(|| Ok(self.table(&table)?.tables[0].delete(&key)))
+    }
+
+    fn table(&mut self, name: &str) -> Result<StateTable, Error> {
+        self.open()?.state().table(name)
     }
 
     /// Log lines since the last call.

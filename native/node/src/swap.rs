@@ -7,7 +7,9 @@ use napi::{Env, Task};
 use napi_derive::napi;
 use wirelet_abi::Error;
 use wirelet_engine::generation::Route;
-use wirelet_engine::swap::{Changes, GenerationConfig, NextProgram, RollbackPolicy, SwapReport};
+use wirelet_engine::swap::{
+    self, Changes, GenerationConfig, NextProgram, RollbackPolicy, SwapReport,
+};
 
 use crate::convert::{ProgramSpec, guarded};
 
@@ -48,11 +50,24 @@ pub struct GenerationSpec {
     pub rollback_ms: f64,
 }
 
+/// What became of a table.
+#[napi(object)]
+pub struct TableChange {
+    /// The program's name.
+    pub program: String,
+    /// The table's.
+    pub table: String,
+    /// `attach`, `create`, `grow`, `extend` or `reset`.
+    pub action: String,
+}
+
 /// A generation that all lcores have adopted.
 #[napi(object)]
 pub struct SwapResult {
     /// Its number.
     pub generation: u32,
+    /// What became of tables.
+    pub tables: Vec<TableChange>,
     /// Milliseconds of checking and compiling to machine code.
     pub compile_ms: f64,
     /// Milliseconds of making instances.
@@ -100,12 +115,18 @@ impl Task for SwapTask {
         let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
         Ok(SwapResult {
             generation: report.generation,
+            tables: report.tables.into_iter().map(table_change).collect(),
             compile_ms: ms(report.compile),
             instantiate_ms: ms(report.instantiate),
             copy_ms: ms(report.copy),
             adopt_ms: ms(report.adopt),
         })
     }
+}
+
+fn table_change(change: swap::TableChange) -> TableChange {
+    let action = change.action.name().into();
+    TableChange { program: change.program, table: change.table, action }
 }
 
 fn generation(spec: GenerationSpec) -> Result<GenerationConfig, Error> {
