@@ -88,7 +88,7 @@ export class TableFields {
   /** The sum of two numbers of one type. */
   @inline
   static sum<T>(a: T, b: T): T {
-    return isFloat<T>() ? <T>(<f64>a + <f64>b) : <T>(<u64>a + <u64>b);
+    return isFloat<T>() ? ((<f64>a + <f64>b) as T) : ((<u64>a + <u64>b) as T);
   }
 
   /** The word that an integer or a float is. */
@@ -129,7 +129,7 @@ export class WireletWords {
 function wordOf(at: usize, bytes: u32): u64 {
   if (bytes >= 8) return load<u64>(at);
   let word: u64 = 0;
-  for (let i: u32 = 0; i < bytes; i++) word |= (<u64>load<u8>(at + i)) << (<u64>(i << 3));
+  for (let i: u32 = 0; i < bytes; i++) word |= (load<u8>(at + i) as u64) << ((i << 3) as u64);
   return word;
 }
 
