@@ -8,6 +8,9 @@ export declare function log(address: u32, bytes: u32): void;
 /** The address of the u64 that is the counter of this name, on this lcore. While loading only. */
 export declare function counter(name: u32, bytes: u32): u32;
 
+/** The entry of the table that the spec at `spec` describes. While loading only. */
+export declare function table(spec: u32, bytes: u32): u32;
+
 /**
  * Ends the call with a fault; never returns. asc calls it for `throw`, failed `assert`s and array
  * bounds, and authors may: `abort('no gateway')`. What is left out is 0.

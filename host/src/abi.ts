@@ -305,6 +305,11 @@ export const ERRORS = {
     meaning: "The program allocates memory for each packet.",
     hint: "Allocate once, in onLoad or at the top level.",
   },
+  WIRELET_E_TABLE_TYPE: {
+    exit: 4,
+    meaning: "A table's keys or values are of a type that tables can't hold.",
+    hint: "Keys: integers, or classes of integer fields. Values: floats, too. No references.",
+  },
   WIRELET_E_COMPILER_FAILED: {
     exit: 4,
     meaning: "The compiler itself failed or ran out of its time or memory.",

@@ -28,7 +28,8 @@ export async function loadProgram(source: string): Promise<LoadedProgram> {
 export function nativeProgram(loaded: LoadedProgram, program: ResolvedProgram): NativeProgram {
   const { name, deadlineNs, onFault, redirectTo } = program;
   const settings = encodeSettings(program.settings);
-  const native = { name, wasm: loaded.wasm, settings, deadlineNs, onFault };
+  const tableTypes = loaded.manifest?.tableTypes ?? [];
+  const native = { name, wasm: loaded.wasm, settings, deadlineNs, onFault, tableTypes };
   return redirectTo === undefined ? native : { ...native, redirectTo };
 }
 

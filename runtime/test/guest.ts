@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 import { readAbi, SETTING } from './abi.js';
+import { type TableOptions, Tables } from './tables.js';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const abi = readAbi(resolve(ROOT, 'runtime/abi.ts'));
@@ -103,14 +104,21 @@ async function compileEntry(folder: string): Promise<Module> {
 /** An instance of a program. */
 export class Guest {
   logs: string[] = [];
+  /** The time of bursts. */
+  nowNs = 1_000_000n;
   private readonly names = new Map<string, number>();
   private constructor(
     private readonly instance: { onBurst(address: number): void },
-    private readonly memory: WebAssembly.Memory,
+    readonly memory: WebAssembly.Memory,
+    readonly tables: Tables,
   ) {}
 
   /** Compiles, instantiates and loads the program in `folder`. */
-  static async load(folder: string, settings: Settings = {}): Promise<Guest> {
+  static async load(
+    folder: string,
+    settings: Settings = {},
+    tableOptions: TableOptions = {},
+  ): Promise<Guest> {
     const module = await WebAssembly.compile((await compile(folder)).wasm);
     let guest: Guest | undefined;
     const memory = (): WebAssembly.Memory => exports.memory as WebAssembly.Memory;
@@ -118,6 +126,7 @@ export class Guest {
     const logs: string[] = [];
     const text = (at: number, bytes: number): string =>
       new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array(memory().buffer, at, bytes));
+    const tables = new Tables(abi, memory, tableOptions);
     const { exports } = await WebAssembly.instantiate(module, {
       wirelet: {
         log: (at: number, bytes: number) => logs.push(text(at, bytes)),
@@ -128,6 +137,10 @@ export class Guest {
           names.set(name, address);
           return address;
         },
+        table(spec: number, bytes: number) {
+          if (guest !== undefined) throw new Error('table() after loading');
+          return tables.open(spec, bytes);
+        },
         abort(message: number) {
           throw new Error(`abort: ${utf16(memory(), message)}`);
         },
@@ -136,7 +149,8 @@ export class Guest {
     writeSettings(memory(), settings);
     (exports._initialize as () => void)();
     (exports.onLoad as (() => void) | undefined)?.();
-    guest = new Guest(exports as unknown as { onBurst(address: number): void }, memory());
+    const program = exports as unknown as { onBurst(address: number): void };
+    guest = new Guest(program, memory(), tables);
     for (const [name, address] of names) guest.names.set(name, address);
     guest.logs = logs;
     return guest;
@@ -165,7 +179,7 @@ export class Guest {
     view.setUint32(abi.BURST_PAGE, packets.length, true);
     view.setUint32(abi.BURST_PAGE + abi.BURST_HEADER_LCORE, 3, true);
     view.setUint32(abi.BURST_PAGE + abi.BURST_HEADER_GENERATION, 7, true);
-    view.setBigUint64(abi.BURST_PAGE + abi.BURST_HEADER_NOW_NS, 1_000_000n, true);
+    view.setBigUint64(abi.BURST_PAGE + abi.BURST_HEADER_NOW_NS, this.nowNs, true);
     packets.forEach((packet, i) => {
       const received = packet instanceof Uint8Array ? { bytes: packet } : packet;
       this.writeDescriptor(view, bytes, received, i);

@@ -37,6 +37,7 @@ function reportText(name: string, report: ModuleReport, info: NativeModuleInfo):
     ['imports', list(report.imports.map((one) => `${one.module}.${one.name}`))],
     ['exports', list(report.exports.map((one) => one.name))],
     ['counters', list(manifest?.counters ?? [])],
+    ['tables', list((manifest?.tables ?? []).map((one) => `${one.name} (${one.kind})`))],
     ['affinity', manifest?.affinity ?? 'none'],
     ['compiler', manifest?.compiler ?? 'unknown: no manifest'],
   ];

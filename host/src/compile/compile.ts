@@ -53,7 +53,10 @@ export interface CompiledProgram {
 }
 
 /** Goes up when what is done with asc's output changes: older results are not used then. */
-const BUILD = 1;
+const BUILD = 2;
+
+/** What the compiler's thread is made of. */
+const THREAD = ['worker.js', 'entry.js', 'schema.js', 'known-tables.js'];
 
 const resolver = createRequire(import.meta.url);
 
@@ -113,7 +116,7 @@ function recipeOf(program: ProgramSource): Recipe {
   const author = readAuthorManifest(program);
   const name = author.name ?? program.name;
   const compiler = `assemblyscript ${compilerVersion()}`;
-  const thread = ['worker.js', 'entry.js'].map((each) => new URL(`./${each}`, import.meta.url));
+  const thread = THREAD.map((each) => new URL(`./${each}`, import.meta.url));
   const code = [...thread, ...sdkFiles(options, runtime)].map((each) =>
     digestOf(readFileSync(each)),
   );
@@ -150,7 +153,7 @@ async function complete(
   if (!wasm || !sourceMap || !plain || !plainMap || !entry) {
     throw compilerFailed(program.file, reply.failure ?? 'it said nothing', '');
   }
-  const { sources } = reply;
+  const { sources, tables, tableTypes } = reply;
   rejectErrors(program, findAllocations({ plain, plainMap, sources, entry, cwd }), cwd);
   checkModule(readModule(wasm));
   const inputs = inputsOf(reply);
@@ -161,6 +164,8 @@ async function complete(
     abi: ABI_VERSION,
     entry,
     affinity: recipe.author.affinity ?? 'none',
+    tables,
+    tableTypes,
     sourceMap: sourceMapDigest(sourceMap),
     compiler: recipe.compiler,
     inputs: key,
@@ -174,7 +179,11 @@ async function complete(
 function rejectErrors(program: ProgramSource, diagnostics: Diagnostic[], cwd: string): void {
   const errors = diagnostics.filter((each) => each.severity === 'error');
   if (errors.length === 0) return;
-  const own: ErrorCode[] = ['WIRELET_E_PROGRAM_ENTRY', 'WIRELET_E_PROGRAM_ALLOCATES'];
+  const own: ErrorCode[] = [
+    'WIRELET_E_PROGRAM_ENTRY',
+    'WIRELET_E_PROGRAM_ALLOCATES',
+    'WIRELET_E_TABLE_TYPE',
+  ];
   const code = own.find((each) => errors.some((error) => error.code === each));
   const count = errors.length === 1 ? '1 error' : `${errors.length} errors`;
   const head = `${displayPath(program.file, cwd)}: ${count}.`;

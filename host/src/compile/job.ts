@@ -4,6 +4,8 @@
  * The thread knows asc and nothing of Wirelet's checks, manifest or cache; those need no asc.
  */
 
+import type { TABLE_KINDS } from '../abi.js';
+
 /** asc's own options by name, as in asconfig.json. */
 export type AscOptions = Record<string, string | number | boolean | string[]>;
 
@@ -43,6 +45,26 @@ export interface ReadFile {
   text: string | null;
 }
 
+/** Fields of the type of a table's keys or values: `source:u32@0,port:u16@4`. */
+export interface TableType {
+  name: string;
+  layout: string;
+}
+
+export type TableKind = Exclude<(typeof TABLE_KINDS)[number], ''>;
+
+/** What the program's text says about one of its tables. */
+export interface KnownTable {
+  name: string;
+  kind: TableKind;
+  shared: boolean;
+  /** Where the text has it as a number. */
+  capacity?: number;
+  /** Names of types; none where the kind decides. */
+  keyType?: string;
+  valueType?: string;
+}
+
 export interface CompileReply {
   id: number;
   /** The optimised module and its source map, both null when there were errors. */
@@ -52,6 +74,8 @@ export interface CompileReply {
   plain: Uint8Array | null;
   plainMap: string | null;
   entry: Entry | null;
+  tableTypes: TableType[];
+  tables: KnownTable[];
   diagnostics: RawDiagnostic[];
   /** Every path that asc tried, in the order of trying. */
   files: ReadFile[];

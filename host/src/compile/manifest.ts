@@ -3,9 +3,20 @@
  * described in host/wit/wirelet.wit; this is its check, for modules from anywhere.
  */
 import { z } from 'zod';
-import { MANIFEST_SECTION, NAME_BYTES_MAX, PROGRAM_COUNTERS_MAX } from '../abi.js';
+import {
+  MANIFEST_SECTION,
+  NAME_BYTES_MAX,
+  PROGRAM_COUNTERS_MAX,
+  PROGRAM_TABLES_MAX,
+  TABLE_CAPACITY_MAX,
+  TABLE_KINDS,
+} from '../abi.js';
 import { WireletError } from '../error.js';
-import type { Manifest as WitManifest } from './generated/interfaces/wirelet-control-types.js';
+import type {
+  TableType,
+  Manifest as WitManifest,
+  Table as WitTable,
+} from './generated/interfaces/wirelet-control-types.js';
 import { appendCustomSection, customSection, type WasmModule } from './wasm-module.js';
 
 /** A manifest has names and digests; what is larger was not written by us. */
@@ -15,10 +26,33 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in hexadecimal');
 const name = z.string().min(1).refine(fitsName, `at most ${NAME_BYTES_MAX} bytes`);
 
 /** The WIT record; what may be missing in JSON is an empty list or none there. */
-type Described = Omit<WitManifest, 'counters' | 'sourceMap'> & {
+type Described = Omit<WitManifest, 'counters' | 'tables' | 'tableTypes' | 'sourceMap'> & {
   counters?: string[] | undefined;
+  tables?: DescribedTable[] | undefined;
+  tableTypes?: TableType[] | undefined;
   sourceMap?: string | undefined;
 };
+
+type DescribedTable = Omit<WitTable, 'kind' | 'capacity' | 'keyType' | 'valueType'> & {
+  kind: string;
+  capacity?: number | undefined;
+  keyType?: string | undefined;
+  valueType?: string | undefined;
+};
+
+/** A class has as many fields as its bytes hold. */
+const LAYOUT_CHARACTERS_MAX = 64 << 10;
+
+const tableSchema = z.strictObject({
+  name,
+  kind: z.enum(TABLE_KINDS).exclude(['']),
+  shared: z.boolean(),
+  capacity: z.number().int().min(1).max(TABLE_CAPACITY_MAX).optional(),
+  keyType: name.optional(),
+  valueType: name.optional(),
+});
+
+const tableTypeSchema = z.strictObject({ name, layout: z.string().max(LAYOUT_CHARACTERS_MAX) });
 
 const manifestSchema = z.strictObject({
   /** The program's. */
@@ -32,6 +66,13 @@ const manifestSchema = z.strictObject({
   affinity: z.enum(['none', 'flow', 'symmetric']),
   /** Names of the counters, where the build knows them. */
   counters: z.array(name).max(PROGRAM_COUNTERS_MAX).optional(),
+  /** Its tables, where the build knows them. */
+  tables: z.array(tableSchema).max(PROGRAM_TABLES_MAX).optional(),
+  /** Fields of the types of keys and values: host/src/tables/layout.ts. */
+  tableTypes: z
+    .array(tableTypeSchema)
+    .max(2 * PROGRAM_TABLES_MAX)
+    .optional(),
   /** Of the source map's sources and mappings. */
   sourceMap: digest.optional(),
   /** Such as `assemblyscript 0.28.20`. */

@@ -17,6 +17,8 @@ import { parentPort } from 'node:worker_threads';
 import asc from 'assemblyscript/asc';
 import binaryen from 'assemblyscript/binaryen';
 import { ENTRY_SOURCE, entryText, examine } from './entry.js';
+import { knownTables } from './known-tables.js';
+import { tableTypes } from './schema.js';
 
 const RUNTIME_PACKAGE = 'node_modules/@wirelet/runtime/';
 const OUTPUT = ['--outFile', 'program.wasm', '--sourceMap'];
@@ -69,6 +71,8 @@ function emptyReply(job) {
     plain: null,
     plainMap: null,
     entry: null,
+    tableTypes: [],
+    tables: [],
     diagnostics: [],
     files: [],
     sources: {},
@@ -89,13 +93,15 @@ function argumentsOf(options) {
 }
 
 /**
- * Puts the generated entry around the author's file, and keeps the module as it is before
- * optimisation, with names: whoever looks for calls needs it so.
+ * Puts the generated entry around the author's file, reads what tables it has, and keeps the module
+ * as it is before optimisation, with names: whoever looks for calls needs it so.
  * @param {CompileReply} reply
  * @param {string} entryName
  * @returns {import('assemblyscript/asc').Transform}
  */
 function transform(reply, entryName) {
+  /** @type {import('./schema.js').Program & import('./known-tables.js').Program} */
+  let program;
   return /** @type {import('assemblyscript/asc').Transform} */ (
     /** @type {unknown} */ ({
       /** @param {import('assemblyscript').Parser} parser */
@@ -111,8 +117,17 @@ function transform(reply, entryName) {
         reply.sources[ENTRY_SOURCE] = { text, path: null };
         parser.parseFile(text, ENTRY_SOURCE, true);
       },
+      /** @param {typeof program} initialized */
+      afterInitialize(initialized) {
+        program = initialized;
+      },
       /** @param {EmittingModule} module */
       afterCompile(module) {
+        const { types, diagnostics } = tableTypes(program);
+        reply.diagnostics.push(...diagnostics);
+        if (diagnostics.length > 0) throw new Error('wrong types in tables');
+        reply.tableTypes = types;
+        reply.tables = knownTables(program);
         const named = binaryen.getDebugInfo();
         binaryen.setDebugInfo(true);
         const plain = module.emitBinary('plain.wasm.map');

@@ -87,6 +87,9 @@ errors! {
     ProgramAllocates, "WIRELET_E_PROGRAM_ALLOCATES", Program,
         "The program allocates memory for each packet.",
         "Allocate once, in onLoad or at the top level.";
+    TableType, "WIRELET_E_TABLE_TYPE", Program,
+        "A table's keys or values are of a type that tables can't hold.",
+        "Keys: integers, or classes of integer fields. Values: floats, too. No references.";
     CompilerFailed, "WIRELET_E_COMPILER_FAILED", Program,
         "The compiler itself failed or ran out of its time or memory.",
         "Try the program in halves to find the line, and report it.";

@@ -16,6 +16,48 @@
  */
 export type Affinity = 'none' | 'flow' | 'symmetric';
 /**
+ * A kind of table: native/abi/src/table.rs.
+ * # Variants
+ * 
+ * ## `"hash"`
+ * 
+ * ## `"lru"`
+ * 
+ * ## `"lpm4"`
+ * 
+ * ## `"lpm6"`
+ * 
+ * ## `"array"`
+ */
+export type TableKind = 'hash' | 'lru' | 'lpm4' | 'lpm6' | 'array';
+/**
+ * A table that a program opens, as far as its text says.
+ */
+export interface Table {
+  name: string,
+  kind: TableKind,
+  /**
+   * One for all lcores, written by the host.
+   */
+  shared: boolean,
+  capacity?: number,
+  /**
+   * Names of types.
+   */
+  keyType?: string,
+  valueType?: string,
+}
+/**
+ * The fields of a type that a table has as key or value.
+ */
+export interface TableType {
+  name: string,
+  /**
+   * `source:u32@0,port:u16@4`: field, type, offset in bytes.
+   */
+  layout: string,
+}
+/**
  * What a module says about itself: the custom section `wirelet.manifest`, as JSON.
  */
 export interface Manifest {
@@ -34,6 +76,14 @@ export interface Manifest {
    * Names of its counters, where the build knows them.
    */
   counters: Array<string>,
+  /**
+   * Its tables, where the build knows them.
+   */
+  tables: Array<Table>,
+  /**
+   * Fields of the types of their keys and values.
+   */
+  tableTypes: Array<TableType>,
   /**
    * SHA-256 of the source map.
    */
