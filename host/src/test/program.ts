@@ -104,8 +104,8 @@ export class TestProgram {
     const { counters } = this;
     const value = counters[name];
     if (value !== undefined) return value;
-    const message = `${this.name} has no counter "${name}"${didYouMean(name, Object.keys(counters))}`;
-    throw new WireletError('WIRELET_E_COUNTERS', message);
+    const near = didYouMean(name, Object.keys(counters));
+    throw new WireletError('WIRELET_E_COUNTERS', `${this.name} has no counter "${name}"${near}`);
   }
 
   /** What it has logged since it was loaded. */
