@@ -1,6 +1,7 @@
 /**
  * README.md, docs/start.md and docs/testing.md, executed: files are written, commands are run,
- * output is compared, in a folder that looks like a clone. Tables that repeat the code are compared with it.
+ * output is compared, in a folder that looks like a clone. Tables that repeat the code are compared
+ * with it.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -61,10 +61,17 @@ function questionText(message: Uint8Array): string {
     const end = at + 1 + length;
     // A pointer in the first name of a message can only point back to itself.
     if (length > 63 || end > message.length || end - HEADER_BYTES > NAME_BYTES_MAX) return '';
-    labels.push(Buffer.from(message.subarray(at + 1, end)).toString('latin1'));
+    labels.push(readable(message.subarray(at + 1, end)));
     at = end;
   }
   if (at + 5 > message.length) return '';
   const type = ((message[at + 1] ?? 0) << 8) | (message[at + 2] ?? 0);
   return ` ${TYPES.get(type) ?? `Type${type}`}? ${labels.join('.')}.`;
+}
+
+/** Labels come from the network: nothing in them may drive a terminal. */
+function readable(label: Uint8Array): string {
+  return Buffer.from(label)
+    .toString('latin1')
+    .replace(/[^\x21-\x7e]/g, '?');
 }

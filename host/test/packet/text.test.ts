@@ -135,6 +135,7 @@ describe('a packet in a line', () => {
     const dns = (payload: Uint8Array) =>
       packetText(udp({ to: '192.0.2.53:53', payload })).slice(36);
     expect(dns(QUERY.slice(0, 11))).toBe('UDP, length 11');
+    expect(dns(dnsQuery('a\u001b[2J'))).toBe('4660+ A? a?[2J. (23)');
     expect(dns(QUERY.slice(0, 20))).toBe('4660+ (20)');
     expect(dns(dnsMessage(hex('c00c 0001 0001')))).toBe('4660+ (18)');
     expect(dns(dnsQuery('x', { questions: 2, flags: 0x2000 }))).toBe('4660 notify [2q] A? x. (19)');
