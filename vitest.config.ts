@@ -1,9 +1,17 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** What needs the machine for itself, because it looks at the clock. */
 const TIMED = '**/*.timed.test.ts';
 
+/** What `import 'wirelet/test'` means here: the sources, built or not. */
+const alias = {
+  'wirelet/test/layers': fileURLToPath(new URL('host/src/packet/layers.ts', import.meta.url)),
+  'wirelet/test': fileURLToPath(new URL('host/src/test/index.ts', import.meta.url)),
+};
+
 export default defineConfig({
+  resolve: { alias },
   test: {
     // Each file in a process of its own: the addon pins threads and installs signal handlers.
     pool: 'forks',

@@ -4,8 +4,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
-import { Guest } from '../runtime/test/guest.js';
-import { type Case, caseFiles } from './testing/index.js';
+import { testProgram } from 'wirelet/test';
+import { type Case, caseFiles } from './testing/cases.js';
 
 // Compiling takes long on a machine that does other things.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -30,16 +30,13 @@ for (const program of programs) {
       }
     });
 
-    it.each(cases)('$name', async ({ settings, steps, counters }) => {
+    it.each(cases)('$name', async ({ settings = {}, steps, counters }) => {
+      const tested = await testProgram(`programs/${program}`, { settings });
       for (const burst of [1, 4, 256]) {
-        const guest = await Guest.load(`programs/${program}`, settings);
-        const outcomes = guest.run(
-          steps.map((step) => step.in),
-          burst,
-        );
-        const out = outcomes.map(({ verdict, bytes }) => (verdict === 'pass' ? bytes : verdict));
-        expect(out).toEqual(steps.map((step) => step.out));
-        expect(guest.counters).toEqual(counters);
+        tested.reset();
+        const packets = steps.map((step) => step.in);
+        expect(tested.sendAll(packets, { burst })).toBecome(steps.map((step) => step.out));
+        expect(tested.counters).toEqual(counters);
       }
     });
 

@@ -3,15 +3,15 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { CaptureRecord } from '../host/src/capture-file.js';
 import { Guest, type Outcome } from '../runtime/test/guest.js';
-import type { Record as PcapRecord } from './testing/index.js';
 import { type Decoded, decode, isInstalled, readCaptures } from './testing/tshark.js';
 
 const FOLDER = fileURLToPath(new URL('../../shared/captures', import.meta.url));
 const BLOCKED = ['com', 'nai.nameserver', 'in-addr.arpa', 'local'];
 
 interface Capture {
-  packets: PcapRecord[];
+  packets: CaptureRecord[];
   decoded: Decoded[];
 }
 

@@ -1,6 +1,7 @@
 /**
- * README.md and docs/start.md, executed: files are written, commands are run, output is compared,
- * in a folder that looks like a clone. Tables that repeat the code are compared with it.
+ * README.md, docs/start.md and docs/testing.md, executed: files are written, commands are run,
+ * output is compared, in a folder that looks like a clone. Tables that repeat the code are compared
+ * with it.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +15,7 @@ import { missingLines } from './docs/output.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-describe.each(['README.md', 'docs/start.md'])(
+describe.each(['README.md', 'docs/start.md', 'docs/testing.md'])(
   '%s does what it says',
   { timeout: 120_000 },
   (path) => {

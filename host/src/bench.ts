@@ -1,15 +1,9 @@
 /** How long a program takes per packet, and how long native code takes for the same. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { decodeCapture } from './capture-file.js';
 import { standalone } from './check.js';
 import type { Setting } from './config/schema.js';
-import { WireletError } from './error.js';
 import { type NativeBenchRow, native, rethrowNative } from './native.js';
-import { udpPacket } from './packet.js';
+import { udp } from './packet/packets.js';
 import type { LoadedProgram } from './program.js';
-import { replay } from './replay.js';
 
 /** Packets at most: what stays in the second-level cache. */
 export const BENCH_PACKETS_MAX = 4096;
@@ -74,29 +68,11 @@ export function defaultTraffic(): Uint8Array[] {
   const payload = new Uint8Array(PAYLOAD_BYTES);
   return Array.from({ length: BENCH_PACKETS_MAX }, (_, index) => {
     const flow = index % FLOWS;
-    return udpPacket({
-      from: `10.0.${flow >> 4}.${flow & 15}`,
-      to: `192.0.2.${flow}`,
-      fromPort: 1024 + flow,
-      toPort: PORTS[flow % PORTS.length] ?? 443,
+    const port = PORTS[flow % PORTS.length] ?? 443;
+    return udp({
+      from: `10.0.${flow >> 4}.${flow & 15}:${1024 + flow}`,
+      to: `192.0.2.${flow}:${port}`,
       payload,
     });
   });
-}
-
-/**
- * The first packets of a capture file of any form: the native reader turns it into the form that
- * the host reads.
- */
-export async function readPackets(file: string): Promise<Uint8Array[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'wirelet-bench-'));
-  try {
-    const copy = join(folder, 'packets.pcap');
-    const { packets, errors } = await replay({ programs: [], in: file, out: copy });
-    const [error] = errors;
-    if (packets > 0) return decodeCapture(readFileSync(copy), BENCH_PACKETS_MAX);
-    throw error ?? new WireletError('WIRELET_E_PCAP_FORMAT', `${file} has no Ethernet packets`);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { createAppliance } from './appliance.js';
 import { decodeCapture, encodeCapture } from './capture-file.js';
 import { WireletError } from './error.js';
-import { dnsQuery, udpPacket } from './packet.js';
+import { dnsQuery } from './packet/dns.js';
+import { udp } from './packet/packets.js';
 import { loadProgram } from './program.js';
 import { type ReplayResult, replay } from './replay.js';
 import type { Stats } from './stats/stats.js';
@@ -77,22 +78,14 @@ export async function fileDemo(): Promise<FileDemo> {
 function demoPackets(): Uint8Array[] {
   const resolver = '192.0.2.53';
   const queries = NAMES.map((name, index) =>
-    udpPacket({
-      from: `10.0.0.${index + 1}`,
-      to: resolver,
-      fromPort: 40_000 + index,
-      toPort: 53,
-      payload: dnsQuery(name, index + 1),
+    udp({
+      from: `10.0.0.${index + 1}:${40_000 + index}`,
+      to: `${resolver}:53`,
+      payload: dnsQuery(name, { id: index + 1 }),
     }),
   );
-  const others = [123, 4500].map((toPort) =>
-    udpPacket({
-      from: '10.0.0.9',
-      to: '192.0.2.7',
-      fromPort: 50_000,
-      toPort,
-      payload: new Uint8Array(48),
-    }),
+  const others = [123, 4500].map((port) =>
+    udp({ from: '10.0.0.9:50000', to: `192.0.2.7:${port}`, payload: new Uint8Array(48) }),
   );
   return [...queries.slice(0, 2), ...others, ...queries.slice(2)];
 }

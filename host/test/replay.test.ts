@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeCapture, encodeCapture } from '../src/capture-file.js';
-import { dnsQuery, udpPacket } from '../src/packet.js';
+import { dnsQuery } from '../src/packet/dns.js';
+import { udp } from '../src/packet/packets.js';
 import { jsonOf, wirelet } from './binary.js';
 
 const PROGRAMS = fileURLToPath(new URL('./programs/', import.meta.url));
@@ -14,12 +15,10 @@ const BLOCKED = ['--set', 'blocked=["ads.example"]'];
 
 const NAMES = ['www.example', 'ads.example', 'mail.example', 'eu.ads.example', 'a.example'];
 const PACKETS = NAMES.map((name, index) =>
-  udpPacket({
-    from: `10.0.0.${index + 1}`,
-    to: '192.0.2.53',
-    fromPort: 4000,
-    toPort: 53,
-    payload: dnsQuery(name, index),
+  udp({
+    from: `10.0.0.${index + 1}:4000`,
+    to: '192.0.2.53:53',
+    payload: dnsQuery(name, { id: index }),
   }),
 );
 const BYTES = PACKETS.reduce((sum, { length }) => sum + length, 0);

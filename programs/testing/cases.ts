@@ -3,7 +3,7 @@
 // it hold the same for runners that cannot read TypeScript. `programs/cases.test.ts` keeps the two
 // equal, and writes the files with UPDATE_CASES=1.
 
-import { writePcap } from './pcap.js';
+import { encodeRecords } from '../../host/src/capture-file.js';
 
 /** Values that a setting can have. */
 export type SettingValue = number | boolean | string | string[] | number[];
@@ -56,4 +56,16 @@ export function caseFiles(test: Case): Record<'in.pcap' | 'out.pcap' | 'json', U
     'out.pcap': writePcap(outputs),
     json: new TextEncoder().encode(`${JSON.stringify(file, null, 2)}\n`),
   };
+}
+
+/**
+ * A capture of packets a millisecond apart from 2026-01-01 on. What is no packet takes its time and
+ * leaves no record, as a packet that was dropped does.
+ */
+function writePcap(packets: readonly (Uint8Array | string)[]): Uint8Array {
+  const startUs = Date.UTC(2026, 0, 1) * 1000;
+  const records = packets.flatMap((bytes, i) =>
+    typeof bytes === 'string' ? [] : [{ bytes, timeUs: startUs + i * 1000 }],
+  );
+  return encodeRecords(records);
 }

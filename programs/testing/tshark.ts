@@ -5,7 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Record, readPcap, writeRecords } from './pcap.js';
+import { type CaptureRecord, decodeRecords, encodeRecords } from '../../host/src/capture-file.js';
 
 /** tshark's view of one packet. */
 export interface Decoded {
@@ -49,7 +49,7 @@ const NAMED = new Map([
   ['ipv6', 0x86dd],
 ]);
 type Field = (typeof FIELDS)[number];
-type Row = globalThis.Record<Field, string[]>;
+type Row = Record<Field, string[]>;
 
 /** Whether tshark and editcap can be run here. */
 export function isInstalled(): boolean {
@@ -57,26 +57,26 @@ export function isInstalled(): boolean {
 }
 
 /** The Ethernet packets of every file in a folder that editcap can read. */
-export function readCaptures(folder: string): Map<string, Record[]> {
+export function readCaptures(folder: string): Map<string, CaptureRecord[]> {
   const work = mkdtempSync(join(tmpdir(), 'wirelet-captures-'));
-  const captures = new Map<string, Record[]>();
+  const captures = new Map<string, CaptureRecord[]>();
   for (const name of readdirSync(folder).sort()) {
     const out = join(work, 'out.pcap');
     const { status } = spawnSync('editcap', ['-F', 'pcap', join(folder, name), out]);
     if (status !== 0) continue;
     const file = new Uint8Array(readFileSync(out));
     // Bytes 20 to 23 are the link type: only Ethernet goes to programs.
-    if (file[20] === 1) captures.set(name, readPcap(file));
+    if (file[20] === 1) captures.set(name, decodeRecords(file));
   }
   rmSync(work, { recursive: true });
   return captures;
 }
 
 /** Decodes packets, each by itself: nothing is reassembled. One run of tshark for all. */
-export function decode(records: readonly Record[]): Decoded[] {
+export function decode(records: readonly CaptureRecord[]): Decoded[] {
   const work = mkdtempSync(join(tmpdir(), 'wirelet-tshark-'));
   const file = join(work, 'all.pcap');
-  writeFileSync(file, writeRecords(records));
+  writeFileSync(file, encodeRecords(records));
   const args = ['-n', '-r', file, '-T', 'fields', '-E', 'aggregator=;', '-E', 'separator=/t'];
   for (const dissector of ['ip', 'ipv6']) args.push('-o', `${dissector}.defragment:FALSE`);
   for (const field of FIELDS) args.push('-e', field);

@@ -1,8 +1,9 @@
 // Packets for fuzzing, the same ones for the same seed: sound ones of every kind that views know,
 // and ones with a few bits, bytes, lengths or their ends changed.
 
-import * as frames from '../../programs/testing/index.js';
-import { concat, type Layer, raw, u8, u16 } from '../../programs/testing/index.js';
+import { concat, u8, u16 } from 'wirelet/test';
+import * as frames from 'wirelet/test/layers';
+import { type Layer, raw } from 'wirelet/test/layers';
 
 /** Numbers by chance, always the same ones for a seed (mulberry32). */
 export class Random {

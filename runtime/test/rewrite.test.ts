@@ -1,20 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import * as frames from '../../programs/testing/index.js';
-import {
-  checksum,
-  concat,
-  ethernet,
-  hex,
-  ipv4,
-  ipv6,
-  raw,
-  tcp,
-  u16,
-  u32,
-  udp,
-  vlan,
-} from '../../programs/testing/index.js';
+import { checksum, concat, hex, u16, u32 } from 'wirelet/test';
+import * as frames from 'wirelet/test/layers';
+import { ethernet, ipv4, ipv6, raw, tcp, udp, vlan } from 'wirelet/test/layers';
 import { Guest, type Outcome } from './guest.js';
 
 // Compiling takes long on a machine that does other things.

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
-import { ethernet } from '../../programs/testing/index.js';
+import { ethernet } from 'wirelet/test/layers';
 import { readAbi } from './abi.js';
 import { compile, Guest, type Settings } from './guest.js';
 

@@ -1,17 +1,8 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import * as frames from '../../programs/testing/index.js';
-import {
-  concat,
-  EXTENSION,
-  ethernet,
-  hex,
-  ipv4,
-  ipv6,
-  raw,
-  u8,
-  udp,
-} from '../../programs/testing/index.js';
+import { concat, dnsQuery, hex, u8 } from 'wirelet/test';
+import * as frames from 'wirelet/test/layers';
+import { EXTENSION, ethernet, ipv4, ipv6, raw, udp } from 'wirelet/test/layers';
 import { Guest } from './guest.js';
 
 // Compiling takes long on a machine that does other things.
@@ -212,7 +203,7 @@ describe('Ipv6', () => {
 
 describe('Udp, Tcp, Icmp, Icmpv6', () => {
   it('finds UDP and where its payload is', () => {
-    const dns = udp({ destinationPort: 53, payload: frames.dnsQuery('a.example') });
+    const dns = udp({ destinationPort: 53, payload: dnsQuery('a.example') });
     const { lines, good } = see(ethernet({ payload: ipv4({ payload: dns }) }));
     expect(lines.slice(2)).toEqual(['udp 40000 > 53', 'udp 35 to dns payload 42 to 69']);
     expect(good).toBe(true);
@@ -324,7 +315,7 @@ describe('no packet makes a view trap', () => {
         payload: ipv6({ payload: frames.extension(0, frames.fragment(frames.tcp(), 0, true)) }),
       }),
       ethernet({ payload: ipv6({ payload: frames.authentication(frames.icmpv6()) }) }),
-      ethernet({ payload: ipv4({ payload: udp({ payload: frames.dnsQuery('a.example') }) }) }),
+      ethernet({ payload: ipv4({ payload: udp({ payload: dnsQuery('a.example') }) }) }),
       ethernet({ payload: frames.arp() }),
     ];
     const change = fc.tuple(fc.nat(99), fc.nat(255));

@@ -1,7 +1,8 @@
 /** `wirelet bench`: nanoseconds per packet, beside native code. */
 import { writeFile } from 'node:fs/promises';
 import { BURST_MAX } from '../abi.js';
-import { type BenchRow, bench, defaultTraffic, readPackets } from '../bench.js';
+import { BENCH_PACKETS_MAX, type BenchRow, bench, defaultTraffic } from '../bench.js';
+import { readCapture } from '../capture-file.js';
 import { WireletError } from '../error.js';
 import { loadProgram } from '../program.js';
 import { grouped } from '../terminal/numbers.js';
@@ -20,7 +21,8 @@ export async function run({ arguments: [source = ''], options, output }: Call): 
   const program = await loadProgram(source);
   const settings = (await readSettings(options, [program.name])).get(program.name) ?? {};
   const file = options.text('in');
-  const packets = file === undefined ? defaultTraffic() : await readPackets(file);
+  const packets =
+    file === undefined ? defaultTraffic() : await readCapture(file, BENCH_PACKETS_MAX);
   output.message(
     `${program.name}: ${grouped(packets.length)} packets, bursts of ${bursts.join(', ')}`,
   );

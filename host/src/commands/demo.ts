@@ -1,6 +1,6 @@
 /** `wirelet demo`: what Wirelet does, in ten seconds. */
 import { BLOCKED, type FileDemo, fileDemo, type LiveResult, liveDemo } from '../demo.js';
-import { describePacket } from '../packet.js';
+import { packetText } from '../packet/text.js';
 import { conservation } from '../stats/conservation.js';
 import { duration } from '../terminal/numbers.js';
 import type { Output } from '../terminal/output.js';
@@ -43,7 +43,7 @@ function fileText({ before, after, result }: FileDemo, output: Output): string {
   const kept = after.map((packet) => Buffer.from(packet).toString('hex'));
   const rows = before.map((packet, index) => {
     const passed = kept.includes(Buffer.from(packet).toString('hex'));
-    return [String(index + 1), passed ? green('pass') : red('drop'), describePacket(packet)];
+    return [String(index + 1), passed ? green('pass') : red('drop'), packetText(packet)];
   });
   const { packets, verdicts, written } = result;
   const exact = packets === written + verdicts.drop ? green('exact') : red('packets are missing');

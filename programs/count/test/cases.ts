@@ -1,23 +1,22 @@
+import { hex } from 'wirelet/test';
 import {
   arp,
   authentication,
-  type Case,
   EXTENSION,
   ethernet,
   extension,
   fragment,
-  hex,
   icmp,
   icmpv6,
   ipv4,
   ipv6,
   type Layer,
-  pass,
   raw,
   tcp,
   udp,
   vlan,
-} from '../../testing/index.js';
+} from 'wirelet/test/layers';
+import { type Case, pass } from '../../testing/cases.js';
 
 const NONE = {
   packets: 0,

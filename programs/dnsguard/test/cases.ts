@@ -1,26 +1,19 @@
+import { concat, type DnsFields, dnsMessage, dnsName, dnsQuery, hex } from 'wirelet/test';
 import {
-  type Case,
-  concat,
-  type DnsFields,
-  dnsMessage,
-  dnsName,
-  dnsQuery,
-  drop,
   EXTENSION,
   ethernet,
   extension,
   fragment,
-  hex,
   icmp,
   ipv4,
   ipv6,
   type Layer,
-  pass,
   raw,
   tcp,
   udp,
   vlan,
-} from '../../testing/index.js';
+} from 'wirelet/test/layers';
+import { type Case, drop, pass } from '../../testing/cases.js';
 
 const blocked = ['ads.example', 'Tracker.Example.', 'x'];
 const LABEL = 'a'.repeat(63);

@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
-import { Guest } from '../../../runtime/test/guest.js';
-import { concat, dnsMessage, dnsName, ethernet, hex, ipv4, udp } from '../../testing/index.js';
+import { concat, dnsMessage, dnsName, hex, testProgram } from 'wirelet/test';
+import { ethernet, ipv4, udp } from 'wirelet/test/layers';
 
 // Compiling takes long on a machine that does other things.
 vi.setConfig({ testTimeout: 180_000 });
@@ -87,15 +87,14 @@ const message = fc
   });
 
 it('does what its README says, for any message', async () => {
-  const guard = await Guest.load('programs/dnsguard', { blocked: BLOCKED });
+  const guard = await testProgram('programs/dnsguard', { settings: { blocked: BLOCKED } });
   let seen = { queries: 0, blocked: 0, malformed: 0 };
   fc.assert(
     fc.property(message, (payload) => {
       const frame = ethernet({ payload: ipv4({ payload: udp({ destinationPort: 53, payload }) }) });
       expect(frame.length).toBeGreaterThanOrEqual(MESSAGE);
       const wanted = judge(payload);
-      const [outcome] = guard.run([frame]);
-      expect(outcome?.verdict).toBe(wanted.verdict);
+      expect(guard.send(frame).verdict).toBe(wanted.verdict);
       const { queries = 0, blocked = 0, malformed = 0 } = guard.counters;
       const counted = [queries - seen.queries, blocked - seen.blocked, malformed - seen.malformed];
       seen = { queries, blocked, malformed };

@@ -1,4 +1,5 @@
-import { arp, type Case, drop, ethernet, ipv4, ipv6, tcp, udp } from '../../testing/index.js';
+import { arp, ethernet, ipv4, ipv6, tcp, udp } from 'wirelet/test/layers';
+import { type Case, drop } from '../../testing/cases.js';
 
 export const cases: Case[] = [
   {

@@ -1,14 +1,5 @@
-import {
-  arp,
-  type Case,
-  type EthernetFields,
-  ethernet,
-  ipv4,
-  type Step,
-  tcp,
-  udp,
-  vlan,
-} from '../../testing/index.js';
+import { arp, type EthernetFields, ethernet, ipv4, tcp, udp, vlan } from 'wirelet/test/layers';
+import { type Case, type Step } from '../../testing/cases.js';
 
 const A = '02:11:22:33:44:55';
 const B = '06:66:77:88:99:aa';
