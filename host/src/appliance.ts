@@ -4,14 +4,23 @@
  */
 
 import { type ResolvedConfig, type ResolveOptions, resolveConfig } from './config/resolve.js';
-import type { WireletConfig } from './config/schema.js';
+import type { Setting, WireletConfig } from './config/schema.js';
 import { asWireletError, isErrorCode, WireletError } from './error.js';
 import { type Fault, faultOf } from './fault.js';
+import {
+  type Applied,
+  type GenerationChange,
+  Generations,
+  type PublishOptions,
+} from './generations.js';
 import { Listeners } from './listeners.js';
 import { type NativeAppliance, type NativeEvent, native, rethrowNative } from './native.js';
+import type { Deployment, Plan } from './plan.js';
 import { type LoadedProgram, loadProgram, nativeProgram } from './program.js';
+import { refuseDifferent, runShadow, type ShadowOptions, type ShadowReport } from './shadow.js';
 import { StatsPage } from './stats/page.js';
-import { decodeStats, type Stats, type StatsNames } from './stats/stats.js';
+import { decodeStats, type Stats } from './stats/stats.js';
+import { programName, TENANT_DEFAULT } from './tenant.js';
 
 /** How often events are taken and the end is looked for. */
 const POLL_MS = 20;
@@ -31,9 +40,24 @@ export interface LogLine {
   text: string;
 }
 
+/** A program faults again and again, and is not built anew any more. */
+export interface Quarantine {
+  tenant: string;
+  program: string;
+  lcore: number;
+  generation: number;
+  message: string;
+}
+
 export interface ApplianceEvents {
   /** A program faulted. */
   fault: Fault;
+  /** A program was put out of service. */
+  quarantine: Quarantine;
+  /** A new generation runs on all lcores. */
+  swap: GenerationChange;
+  /** The programs of the generation before run again, by hand or by themselves. */
+  rollback: GenerationChange;
   /** A program logged a line. */
   log: LogLine;
   /** A device or an lcore failed, or a listener threw. */
@@ -43,6 +67,21 @@ export interface ApplianceEvents {
 export interface StopOptions {
   /** How long packets that are inside may take to leave; default 2000. */
   drainMs?: number;
+}
+
+export interface SwapOptions extends PublishOptions {
+  /** Folder or file of the new program; default the one it was loaded from. */
+  source?: string;
+  /** New settings; default those that it has. */
+  settings?: Record<string, Setting>;
+  /** Both programs run over the same packets first; a difference refuses the swap. */
+  shadow?: ShadowOptions;
+}
+
+export interface Swapped {
+  change: GenerationChange;
+  /** Of the shadow run, where one was asked for. */
+  shadow?: ShadowReport;
 }
 
 /**
@@ -61,20 +100,30 @@ export async function createAppliance(
   config: WireletConfig,
   options: ApplianceOptions = {},
 ): Promise<Appliance> {
+  const { offline = false, ...sources } = options;
+  const { config: resolved, programs } = await deploymentOf(config, sources);
+  const loaded = resolved.programs.flatMap(({ name }) => programs.get(name) ?? []);
+  return new Appliance(resolved, loaded, offline, sources);
+}
+
+/** `config` with its programs compiled. */
+async function deploymentOf(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
   const resolved = resolveConfig(config, options);
-  const programs = await Promise.all(resolved.programs.map(({ source }) => loadProgram(source)));
-  return new Appliance(resolved, programs, options.offline ?? false);
+  const programs = await Promise.all(
+    resolved.programs.map(async ({ name, source }) => [name, await loadProgram(source)] as const),
+  );
+  return { config: resolved, programs: new Map(programs) };
 }
 
 type State = 'created' | 'running' | 'stopping' | 'stopped';
 
 export class Appliance {
-  readonly config: ResolvedConfig;
   /** Resolves when all finite inputs have ended and nothing is in flight, or after a stop. */
   readonly finished: Promise<void>;
   readonly #native: NativeAppliance;
-  readonly #programs: Map<string, LoadedProgram>;
-  readonly #names: StatsNames;
+  readonly #generations: Generations;
+  readonly #sources: ResolveOptions;
+  readonly #xstats: string[][];
   readonly #listeners = new Listeners<ApplianceEvents>();
   #page: StatsPage | undefined;
   #state: State = 'created';
@@ -85,24 +134,35 @@ export class Appliance {
   #last: { stats: Stats; counters: Record<string, bigint> } | undefined;
 
   /** Use {@link createAppliance}, which compiles first. */
-  constructor(config: ResolvedConfig, programs: LoadedProgram[], offline: boolean) {
-    this.config = config;
-    this.#programs = new Map(
-      config.programs.flatMap(({ name }, index) => {
-        const program = programs[index];
-        return program ? [[name, program] as const] : [];
-      }),
-    );
+  constructor(
+    config: ResolvedConfig,
+    programs: LoadedProgram[],
+    offline: boolean,
+    sources: ResolveOptions = {},
+  ) {
+    this.#sources = sources;
     this.#native = openNative(config, programs, offline);
     this.#page = new StatsPage(() => this.#native.statsPage());
-    this.#names = {
-      ports: config.ports.map(({ name }) => name),
-      programs: config.programs.map(({ name }) => name),
-      xstats: config.ports.map((_, index) => this.#native.xstatNames(index)),
-    };
+    this.#xstats = config.ports.map((_, index) => this.#native.xstatNames(index));
+    this.#generations = new Generations(named(config, programs), {
+      native: this.#native,
+      stats: () => this.stats(),
+      takeEvents: () => this.#takeEvents(),
+      changed: (change) => this.#listeners.emit(change.kind, change),
+    });
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
+  }
+
+  /** What runs, programs that were swapped included. */
+  get config(): ResolvedConfig {
+    return this.#generations.running.config;
+  }
+
+  /** Number of what runs; it goes up with every swap and every rollback. */
+  get generation(): number {
+    return this.#generations.running.generation;
   }
 
   /** Starts the lcores. @throws WIRELET_E_STATE when it was started before */
@@ -120,7 +180,12 @@ export class Appliance {
     if (!this.#page) throw new WireletError('WIRELET_E_STATE', 'the appliance is closed');
     const elapsedMs = this.#startedAt === 0 ? 0 : performance.now() - this.#startedAt;
     const framesUsed = this.#native.framesUsed();
-    return decodeStats(this.#page.read(), this.#names, { elapsedMs, framesUsed });
+    const names = {
+      ports: this.config.ports.map(({ name }) => name),
+      programs: this.#native.programSlots(),
+      xstats: this.#xstats,
+    };
+    return decodeStats(this.#page.read(), names, { elapsedMs, framesUsed });
   }
 
   /** The programs' own counters, `program/name`, summed over lcores. */
@@ -130,6 +195,87 @@ export class Appliance {
     return Object.fromEntries(
       counters.map(({ program, name, value }) => [`${program}/${name}`, value]),
     );
+  }
+
+  /**
+   * What would change if `config` were applied: checked by the engine, nothing is touched.
+   * @throws the codes of configs, programs, modules and tables
+   */
+  async plan(config: WireletConfig, options: ResolveOptions & PublishOptions = {}): Promise<Plan> {
+    this.#mustRun();
+    return this.#generations.plan(await this.#deployment(config, options), options);
+  }
+
+  /**
+   * Makes `config` what runs, without losing a packet; programs that are equal are not touched.
+   * @throws WIRELET_E_RESTART_NEEDED, the codes of configs, programs, modules and tables
+   */
+  async apply(
+    config: WireletConfig,
+    options: ResolveOptions & PublishOptions = {},
+  ): Promise<Applied> {
+    this.#mustRun();
+    const desired = await this.#deployment(config, options);
+    return this.#generations.apply(desired, options);
+  }
+
+  /**
+   * Puts another version in the place of `program` while packets flow.
+   *
+   * ```ts
+   * const { change } = await appliance.swap('guard', { source: 'programs/guard-2' });
+   * console.log(change.from, change.to, change.loss?.packets);
+   * ```
+   * @throws WIRELET_E_SHADOW_DIFFERS, WIRELET_E_TABLE_SCHEMA, the codes of programs and modules
+   */
+  async swap(program: string, options: SwapOptions = {}): Promise<Swapped> {
+    this.#mustRun();
+    const name = programName(program, programNames(this.config));
+    const given = this.config.programs.find((each) => each.name === name);
+    const loaded = await loadProgram(options.source ?? given?.source ?? '');
+    let report: ShadowReport | undefined;
+    const { shadow } = options;
+    const change = await this.#generations.replace(
+      [name],
+      (running) => withProgram(running, name, loaded, options.settings),
+      {
+        ...options,
+        before: async (next) => {
+          if (shadow) report = await this.#shadow(name, next, shadow);
+        },
+      },
+    );
+    return report ? { change, shadow: report } : { change };
+  }
+
+  /**
+   * Brings the programs of the generation before back, with the state as it is now.
+   * @throws WIRELET_E_ROLLBACK
+   */
+  async rollback(): Promise<GenerationChange> {
+    this.#mustRun();
+    return this.#generations.rollback();
+  }
+
+  async #shadow(name: string, next: Deployment, options: ShadowOptions): Promise<ShadowReport> {
+    const config = next.config.programs.find((each) => each.name === name);
+    const loaded = next.programs.get(name);
+    if (!config || !loaded) throw new WireletError('WIRELET_E_INTERNAL', `${name} is not there`);
+    const ports = next.config.ports.map((port) => port.name);
+    const candidate = nativeProgram(loaded, config);
+    const report = await runShadow(this.#native, candidate, ports, options);
+    refuseDifferent(report, options.maxDifferences);
+    return report;
+  }
+
+  /** Flags, environment and folder are those of the start where nothing else is said. */
+  #deployment(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
+    return deploymentOf(config, { ...this.#sources, ...options });
+  }
+
+  #mustRun(): void {
+    if (this.#state === 'running') return;
+    throw new WireletError('WIRELET_E_STATE', `the appliance is ${this.#state}, not running`);
   }
 
   /** Calls `listener` for each event; what it throws becomes an `error` event. */
@@ -206,17 +352,56 @@ export class Appliance {
   }
 
   #emit(event: NativeEvent): void {
-    const { kind, name, lcore, message, code = '' } = event;
+    const { kind, name, lcore, message, generation, code = '' } = event;
     if (kind === 'fault') {
-      this.#listeners.emit('fault', faultOf(event, this.#programs.get(name)));
+      const program = this.#generations.programOf(name, generation);
+      this.#listeners.emit('fault', faultOf(event, program));
     } else if (kind === 'log') {
       this.#listeners.emit('log', { program: name, lcore, text: message });
+    } else if (kind === 'swap' || kind === 'rollback') {
+      this.#generations.onEvent(event);
+    } else if (kind === 'quarantine') {
+      const where = { tenant: TENANT_DEFAULT, program: name, lcore, generation };
+      this.#listeners.emit('quarantine', { ...where, message });
     } else {
       const known = isErrorCode(code) ? code : 'WIRELET_E_INTERNAL';
       const details = { kind, name, lcore };
       this.#listeners.emit('error', new WireletError(known, `${name}: ${message}`, { details }));
     }
   }
+}
+
+function programNames({ programs }: ResolvedConfig): string[] {
+  return programs.map(({ name }) => name);
+}
+
+/** Modules by the names that `config` gives them, in its order. */
+function named(config: ResolvedConfig, programs: readonly LoadedProgram[]): Deployment {
+  const pairs = config.programs.flatMap(({ name }, index) => {
+    const program = programs[index];
+    return program ? [[name, program] as const] : [];
+  });
+  return { config, programs: new Map(pairs) };
+}
+
+/** `running` with another module, and settings where there are new ones, for `name`. */
+function withProgram(
+  running: Deployment,
+  name: string,
+  loaded: LoadedProgram,
+  settings: Record<string, Setting> | undefined,
+): Deployment {
+  // It may have gone while the new one was compiled.
+  programName(name, programNames(running.config));
+  const programs = running.config.programs.map((program) =>
+    program.name === name
+      ? { ...program, source: loaded.source, settings: settings ?? program.settings }
+      : program,
+  );
+  return {
+    config: { ...running.config, programs },
+    programs: new Map(running.programs).set(name, loaded),
+  };
 }
 
 function openNative(
@@ -229,7 +414,11 @@ function openNative(
     const loaded = programs[index];
     return loaded ? [nativeProgram(loaded, program)] : [];
   });
-  return coded(() => new Native({ ...config, offline, programs: natives }));
+  const opened = coded(() => new Native({ ...config, offline, programs: natives }));
+  // An engine of before swapping: it has one generation.
+  opened.generation ??= () => 1;
+  opened.programSlots ??= () => programNames(config);
+  return opened;
 }
 
 /** Runs a call of the addon; its errors become coded ones. */
