@@ -3,24 +3,28 @@
  * it is doing and stops it; no packet ever waits for this side.
  */
 
-import { type ResolvedConfig, type ResolveOptions, resolveConfig } from './config/resolve.js';
+import {
+  type FaultFolder,
+  type ResolvedConfig,
+  type ResolveOptions,
+  resolveConfig,
+} from './config/resolve.js';
 import type { Setting, WireletConfig } from './config/schema.js';
-import { asWireletError, isErrorCode, WireletError } from './error.js';
-import { type Fault, faultOf } from './fault.js';
+import { asWireletError, WireletError } from './error.js';
+import { type ApplianceEvents, Events } from './events.js';
 import {
   type Applied,
   type GenerationChange,
   Generations,
   type PublishOptions,
 } from './generations.js';
-import { Listeners } from './listeners.js';
-import { type NativeAppliance, type NativeEvent, native, rethrowNative } from './native.js';
+import { type NativeAppliance, native, rethrowNative } from './native.js';
 import type { Deployment, Plan } from './plan.js';
 import { type LoadedProgram, loadProgram, nativeProgram } from './program.js';
 import { refuseDifferent, runShadow, type ShadowOptions, type ShadowReport } from './shadow.js';
 import { StatsPage } from './stats/page.js';
 import { decodeStats, type Stats } from './stats/stats.js';
-import { programName, TENANT_DEFAULT } from './tenant.js';
+import { programName } from './tenant.js';
 
 /** How often events are taken and the end is looked for. */
 const POLL_MS = 20;
@@ -31,37 +35,8 @@ const STOP_GRACE_MS = 3000;
 export interface ApplianceOptions extends ResolveOptions {
   /** Rebuild faulted programs at once and on the lcore, so that offline results repeat. */
   offline?: boolean;
-}
-
-/** A line that a program logged. */
-export interface LogLine {
-  program: string;
-  lcore: number;
-  text: string;
-}
-
-/** A program faults again and again, and is not built anew any more. */
-export interface Quarantine {
-  tenant: string;
-  program: string;
-  lcore: number;
-  generation: number;
-  message: string;
-}
-
-export interface ApplianceEvents {
-  /** A program faulted. */
-  fault: Fault;
-  /** A program was put out of service. */
-  quarantine: Quarantine;
-  /** A new generation runs on all lcores. */
-  swap: GenerationChange;
-  /** The programs of the generation before run again, by hand or by themselves. */
-  rollback: GenerationChange;
-  /** A program logged a line. */
-  log: LogLine;
-  /** A device or an lcore failed, or a listener threw. */
-  error: WireletError;
+  /** Where packets of faults are saved when the config names no folder; default nowhere. */
+  faultDirectory?: string;
 }
 
 export interface StopOptions {
@@ -100,10 +75,10 @@ export async function createAppliance(
   config: WireletConfig,
   options: ApplianceOptions = {},
 ): Promise<Appliance> {
-  const { offline = false, ...sources } = options;
+  const { offline = false, faultDirectory, ...sources } = options;
   const { config: resolved, programs } = await deploymentOf(config, sources);
   const loaded = resolved.programs.flatMap(({ name }) => programs.get(name) ?? []);
-  return new Appliance(resolved, loaded, offline, sources);
+  return new Appliance(resolved, loaded, offline, { sources, faultDirectory });
 }
 
 /** `config` with its programs compiled. */
@@ -115,6 +90,12 @@ async function deploymentOf(config: WireletConfig, options: ResolveOptions): Pro
   return { config: resolved, programs: new Map(programs) };
 }
 
+/** What it was made with, and later calls go by. */
+interface Origin {
+  sources?: ResolveOptions;
+  faultDirectory?: string | undefined;
+}
+
 type State = 'created' | 'running' | 'stopping' | 'stopped';
 
 export class Appliance {
@@ -123,8 +104,9 @@ export class Appliance {
   readonly #native: NativeAppliance;
   readonly #generations: Generations;
   readonly #sources: ResolveOptions;
+  readonly #faultDirectory: string | undefined;
   readonly #xstats: string[][];
-  readonly #listeners = new Listeners<ApplianceEvents>();
+  readonly #events: Events;
   #page: StatsPage | undefined;
   #state: State = 'created';
   #startedAt = 0;
@@ -138,17 +120,22 @@ export class Appliance {
     config: ResolvedConfig,
     programs: LoadedProgram[],
     offline: boolean,
-    sources: ResolveOptions = {},
+    { sources = {}, faultDirectory }: Origin = {},
   ) {
     this.#sources = sources;
+    this.#faultDirectory = faultDirectory;
     this.#native = openNative(config, programs, offline);
     this.#page = new StatsPage(() => this.#native.statsPage());
     this.#xstats = config.ports.map((_, index) => this.#native.xstatNames(index));
+    this.#events = new Events(
+      () => this.#generations,
+      () => this.#faultFolder(),
+    );
     this.#generations = new Generations(named(config, programs), {
       native: this.#native,
       stats: () => this.stats(),
       takeEvents: () => this.#takeEvents(),
-      changed: (change) => this.#listeners.emit(change.kind, change),
+      changed: (change) => this.#events.listeners.emit(change.kind, change),
     });
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
@@ -268,6 +255,11 @@ export class Appliance {
     return report;
   }
 
+  #faultFolder(): FaultFolder {
+    const { directory = this.#faultDirectory, filesMax } = this.config.faults;
+    return { directory, filesMax };
+  }
+
   /** Flags, environment and folder are those of the start where nothing else is said. */
   #deployment(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
     return deploymentOf(config, { ...this.#sources, ...options });
@@ -283,7 +275,7 @@ export class Appliance {
     name: Name,
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
-    this.#listeners.add(name, listener);
+    this.#events.listeners.add(name, listener);
     return this;
   }
 
@@ -291,13 +283,13 @@ export class Appliance {
     name: Name,
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
-    this.#listeners.remove(name, listener);
+    this.#events.listeners.remove(name, listener);
     return this;
   }
 
   /** Makes a failure of the host an `error` event; the lcores go on. */
   report(thrown: unknown): void {
-    this.#listeners.emit('error', asWireletError(thrown));
+    this.#events.listeners.emit('error', asWireletError(thrown));
   }
 
   /**
@@ -348,26 +340,7 @@ export class Appliance {
   }
 
   #takeEvents(): void {
-    for (const event of this.#native.events()) this.#emit(event);
-  }
-
-  #emit(event: NativeEvent): void {
-    const { kind, name, lcore, message, generation, code = '' } = event;
-    if (kind === 'fault') {
-      const program = this.#generations.programOf(name, generation);
-      this.#listeners.emit('fault', faultOf(event, program));
-    } else if (kind === 'log') {
-      this.#listeners.emit('log', { program: name, lcore, text: message });
-    } else if (kind === 'swap' || kind === 'rollback') {
-      this.#generations.onEvent(event);
-    } else if (kind === 'quarantine') {
-      const where = { tenant: TENANT_DEFAULT, program: name, lcore, generation };
-      this.#listeners.emit('quarantine', { ...where, message });
-    } else {
-      const known = isErrorCode(code) ? code : 'WIRELET_E_INTERNAL';
-      const details = { kind, name, lcore };
-      this.#listeners.emit('error', new WireletError(known, `${name}: ${message}`, { details }));
-    }
+    for (const event of this.#native.events()) this.#events.take(event);
   }
 }
 

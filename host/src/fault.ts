@@ -73,11 +73,12 @@ export function faultOf(origin: FaultOrigin, program: Mapped | undefined): Fault
 
 /** The fault as a compiler would say it. */
 export function faultText(fault: Fault, colors: Colors): string {
-  const { code, message, program, lcore, generation } = fault;
+  const { code, message, program, lcore, generation, saved } = fault;
   const head = `${colors.red(colors.bold(`fault[${code}]`))}: ${program}: ${message}`;
   const place = `${fault.near ? 'near' : 'at'} ${colors.cyan(placeText(fault))}`;
   const lines = [head, `  ${place} (lcore ${lcore}, generation ${generation})`];
   if (fault.codeFrame !== '') lines.push(fault.codeFrame);
+  if (saved !== undefined) lines.push(`  packet: ${saved}`);
   lines.push(`${colors.cyan('hint')}: ${ERRORS[code].hint}`);
   return lines.join('\n');
 }

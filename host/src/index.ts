@@ -13,11 +13,8 @@
 export { DROP_REASONS, type DropReason, VERDICTS, type Verdict } from './abi.js';
 export {
   Appliance,
-  type ApplianceEvents,
   type ApplianceOptions,
   createAppliance,
-  type LogLine,
-  type Quarantine,
   type StopOptions,
   type SwapOptions,
   type Swapped,
@@ -40,6 +37,7 @@ export {
   type WireletConfig,
 } from './config/schema.js';
 export { type ErrorCode, WireletError } from './error.js';
+export type { ApplianceEvents, LogLine, Quarantine } from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
 export type { Applied, GenerationChange, PublishOptions, SwapTimes } from './generations.js';
 export type { Action, Change, Plan } from './plan.js';
