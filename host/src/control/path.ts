@@ -1,7 +1,7 @@
 /** Where the control socket of an appliance lies: the same rule for the appliance and for verbs. */
 import { lstatSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { nameOf } from '../config/resolve.js';
 import { WireletError } from '../error.js';
 import { makeFolder } from '../folder.js';
@@ -32,6 +32,11 @@ export function defaultFolder(env: Readonly<Record<string, string | undefined>>)
   if (env.XDG_RUNTIME_DIR) return join(env.XDG_RUNTIME_DIR, 'wirelet');
   if (userId() === 0) return '/run/wirelet';
   return join(tmpdir(), `wirelet-${userId()}`);
+}
+
+/** Where packets of faults lie unless the config says so: beside the socket, by its name. */
+export function defaultFaultFolder(socket: string): string {
+  return join(dirname(socket), 'faults', basename(socket, '.sock'));
 }
 
 /** Makes the folder of `path`, for the user alone, or as /run wants it for root's. */
