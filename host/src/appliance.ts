@@ -31,6 +31,8 @@ const POLL_MS = 20;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
+/** A swap that is under way ends with an error when the lcores have; its caller should hear it. */
+const STOP_IDLE_MS = 500;
 
 export interface ApplianceOptions extends ResolveOptions {
   /** Rebuild faulted programs at once and on the lcore, so that offline results repeat. */
@@ -135,6 +137,7 @@ export class Appliance {
       native: this.#native,
       stats: () => this.stats(),
       takeEvents: () => this.#takeEvents(),
+      failed: (error) => this.#events.listeners.emit('error', error),
       changed: (change) => this.#events.listeners.emit(change.kind, change),
     });
     this.finished = new Promise((resolve) => {
@@ -304,6 +307,7 @@ export class Appliance {
   async #stop(drainMs: number): Promise<Stats> {
     try {
       if (this.#state === 'running') await this.#endLcores(drainMs);
+      await Promise.race([this.#generations.idle(), delay(STOP_IDLE_MS)]);
     } finally {
       clearInterval(this.#timer);
     }
@@ -329,7 +333,7 @@ export class Appliance {
         const seconds = Math.round(timeoutMs / 1000);
         throw new WireletError('WIRELET_E_LCORE_FAILED', `an lcore did not end in ${seconds} s`);
       }
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await delay(1);
     }
   }
 
@@ -342,6 +346,10 @@ export class Appliance {
   #takeEvents(): void {
     for (const event of this.#native.events()) this.#events.take(event);
   }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function programNames({ programs }: ResolvedConfig): string[] {
@@ -387,11 +395,9 @@ function openNative(
     const loaded = programs[index];
     return loaded ? [nativeProgram(loaded, program)] : [];
   });
-  const opened = coded(() => new Native({ ...config, offline, programs: natives }));
-  // An engine of before swapping: it has one generation.
-  opened.generation ??= () => 1;
-  opened.programSlots ??= () => programNames(config);
-  return opened;
+  const { stateDirectory, ...spec } = config;
+  const kept = stateDirectory === '' ? {} : { stateDirectory };
+  return coded(() => new Native({ ...spec, ...kept, offline, programs: natives }));
 }
 
 /** Runs a call of the addon; its errors become coded ones. */

@@ -58,7 +58,7 @@ export interface GenerationChange {
   programs: string[];
   /** The engine went back by itself: a changed program faulted too often. */
   automatic: boolean;
-  /** Why, when it was automatic. */
+  /** Why, when it was automatic, or an lcore has not taken it over in time. */
   reason: string;
   /** Milliseconds since 1970. */
   at: number;
@@ -92,10 +92,13 @@ export interface Surroundings {
   /** Gives `onEvent` what the engine has to say until now. */
   takeEvents(): void;
   changed(change: GenerationChange): void;
+  failed(error: WireletError): void;
 }
 
 interface Known extends Deployment {
   generation: number;
+  /** Programs that were not those of the generation before. */
+  changed: readonly string[];
 }
 
 export class Generations {
@@ -108,7 +111,7 @@ export class Generations {
 
   constructor(first: Deployment, around: Surroundings) {
     this.#around = around;
-    this.#known = [{ ...first, generation: around.native.generation() }];
+    this.#known = [{ ...first, generation: around.native.generation(), changed: [] }];
   }
 
   /** What runs. */
@@ -124,6 +127,11 @@ export class Generations {
     if (this.#pending && generation > newest) return this.#pending.programs.get(program);
     const known = this.#known.findLast((each) => each.generation <= generation);
     return (known ?? this.#known[0])?.programs.get(program);
+  }
+
+  /** Resolves when no call is under way. */
+  async idle(): Promise<void> {
+    await this.#queue;
   }
 
   /** Runs `work` when the calls before it are done. */
@@ -150,7 +158,7 @@ export class Generations {
       if (publishes) {
         return { plan, change: await this.#publish(next, keptPrograms(actions), options) };
       }
-      this.#record({ ...next, generation });
+      this.#record({ ...next, generation, changed: this.running.changed });
       return { plan, change: null };
     });
   }
@@ -164,7 +172,7 @@ export class Generations {
     return this.exclusive(async () => {
       const next = change(this.running);
       await before?.(next);
-      const kept = next.config.programs.map(({ name }) => name).filter((n) => !names.includes(n));
+      const kept = namesOf(next).filter((name) => !names.includes(name));
       return this.#publish(next, new Set(kept), options);
     });
   }
@@ -174,6 +182,7 @@ export class Generations {
     return this.exclusive(() => {
       const back = this.#previous ?? this.running;
       const { native } = this.#around;
+      // None is kept: those that the last change left alone are in `back` as they are.
       return this.#perform('rollback', 0, back, new Set(), () => native.rollback());
     });
   }
@@ -194,7 +203,7 @@ export class Generations {
     const { tables } = await this.#around.native
       .swap({ ...spec, dryRun: true })
       .catch(rethrowNative);
-    const rows = tables.map((table): Action => ({ kind: 'table', ...table }));
+    const rows = (tables ?? []).map((table): Action => ({ kind: 'table', ...table }));
     return { generation, actions: [...actions, ...rows], publishes, restart };
   }
 
@@ -219,34 +228,35 @@ export class Generations {
     kept: ReadonlySet<string>,
     call: () => Promise<NativeSwap>,
   ): Promise<GenerationChange> {
-    this.#pending = next;
     const from = this.running.generation;
     const before = this.#around.stats();
     const begin = performance.now();
+    const change = { kind, from, automatic: false, reason: '', tables: [] };
+    this.#pending = next;
     let done: NativeSwap;
     try {
       done = await call().catch(rethrowNative);
     } catch (thrown) {
-      this.#settle(this.#published(asWireletError(thrown)), next, kept);
+      const error = asWireletError(thrown);
+      this.#settle(this.#published(error), next, kept);
+      const { generation: to, changed } = this.running;
+      const late = { ...change, to, programs: [...changed], reason: error.message, at: Date.now() };
+      if (this.#published(error) === to) this.#around.changed(late);
       throw thrown;
     }
     const total = performance.now() - begin;
-    const old = this.running;
     this.#settle(done.generation, next, kept);
-    const change: GenerationChange = {
-      kind,
-      from,
+    const finished: GenerationChange = {
+      ...change,
       to: done.generation,
-      programs: differing(old, this.running),
-      automatic: false,
-      reason: '',
+      programs: [...this.running.changed],
       at: Date.now(),
-      tables: done.tables,
+      tables: done.tables ?? [],
       timesMs: { ...timesOf(done), build: buildMs, total },
       loss: lossBetween(before, await this.#countersOf(done.generation)),
     };
-    this.#around.changed(change);
-    return change;
+    this.#around.changed(finished);
+    return finished;
   }
 
   /** A swap that timed out is published all the same, and an lcore will come around. */
@@ -264,7 +274,10 @@ export class Generations {
     const isBefore = (event: NativeEvent) => event.generation < (generation ?? 0);
     for (const event of held.filter(isBefore)) this.#believe(event);
     if (generation !== undefined && generation > this.running.generation) {
-      this.#advance(generation, withKept(next, kept, this.running));
+      const gone = namesOf(this.running).filter((name) => !namesOf(next).includes(name));
+      const fresh = namesOf(next).filter((name) => !kept.has(name));
+      const changed = next === this.#previous ? this.running.changed : [...fresh, ...gone];
+      this.#advance(generation, withKept(next, kept, this.running), changed);
     }
     for (const event of held) this.#believe(event);
   }
@@ -273,13 +286,14 @@ export class Generations {
   #believe(event: NativeEvent): void {
     const { generation, kind, name, message } = event;
     const old = this.running;
+    if (kind === 'rollback' && generation === 0) this.#around.failed(stuck(event));
     if (generation <= old.generation || kind !== 'rollback') return;
-    this.#advance(generation, this.#previous ?? old);
+    this.#advance(generation, this.#previous ?? old, old.changed);
     this.#around.changed({
       kind,
       from: old.generation,
       to: generation,
-      programs: differing(old, this.running),
+      programs: [...old.changed],
       automatic: true,
       reason: name === '' ? message : `${name}: ${message}`,
       at: Date.now(),
@@ -287,9 +301,9 @@ export class Generations {
     });
   }
 
-  #advance(generation: number, { config, programs }: Deployment): void {
+  #advance(generation: number, { config, programs }: Deployment, changed: readonly string[]): void {
     this.#previous = this.running;
-    this.#record({ config, programs, generation });
+    this.#record({ config, programs, generation, changed });
   }
 
   #record(known: Known): void {
@@ -308,6 +322,14 @@ export class Generations {
       await new Promise((resolve) => setTimeout(resolve, COUNTERS_POLL_MS));
     }
   }
+}
+
+/** The engine wanted to go back and could not. */
+function stuck({ name, message }: NativeEvent): WireletError {
+  const text = `${name}: ${message}, and the generation before could not be brought back`;
+  return new WireletError('WIRELET_E_ROLLBACK', text, {
+    hint: 'Swap the program for one that works.',
+  });
 }
 
 function refuseRestart(actions: readonly Action[]): void {
@@ -335,12 +357,8 @@ function withKept(next: Deployment, kept: ReadonlySet<string>, running: Deployme
   return { programs, config: { ...next.config, programs: configs } };
 }
 
-function differing(old: Deployment, now: Deployment): string[] {
-  return planActions(old, now).flatMap((action) =>
-    action.kind === 'add' || action.kind === 'remove' || action.kind === 'replace'
-      ? [action.program]
-      : [],
-  );
+function namesOf({ config }: Deployment): string[] {
+  return config.programs.map(({ name }) => name);
 }
 
 function timesOf(swap: NativeSwap): Omit<SwapTimes, 'build' | 'total'> {
@@ -354,15 +372,13 @@ function specOf(
   kept: ReadonlySet<string>,
   { resetState = false }: PublishOptions,
 ): NativeGenerationSpec {
-  const nothing = new Uint8Array();
   return {
     programs: config.programs.map((program) => {
-      const { name, deadlineNs, onFault } = program;
-      const loaded = programs.get(name);
-      if (kept.has(name) || loaded === undefined) {
-        return { name, deadlineNs, onFault, keep: true, wasm: nothing, settings: nothing };
+      const loaded = programs.get(program.name);
+      if (loaded === undefined) {
+        throw new WireletError('WIRELET_E_INTERNAL', `${program.name} was not compiled`);
       }
-      return { ...nativeProgram(loaded, program), keep: false };
+      return { program: nativeProgram(loaded, program), keep: kept.has(program.name) };
     }),
     ports: config.ports.map(({ forward, punt, pipeline }) => ({ forward, punt, pipeline })),
     resetState,

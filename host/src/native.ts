@@ -233,8 +233,6 @@ export interface NativeAppliance {
   /** The counters page (SIZEOF_PAGE_HEADER ... in abi.ts), shared with the lcores. */
   statsPage(): ArrayBuffer;
   xstatNames(port: number): string[];
-  /** Names of the programs by their block of the counters page; '' for a free one. */
-  programSlots(): string[];
   counters(): NativeCounter[];
   /** Takes the events since the last call, oldest first. */
   events(): NativeEvent[];

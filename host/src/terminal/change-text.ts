@@ -24,7 +24,7 @@ export function changeText(change: GenerationChange): string {
     parts.push(` in ${duration((build + total) * NS_PER_MS)} (${steps.join(', ')})`);
   }
   if (loss) parts.push(`, packets lost: ${lossText(loss)}`);
-  if (automatic) parts.push(` by itself: ${reason}`);
+  if (reason !== '') parts.push(automatic ? ` by itself: ${reason}` : `: ${reason}`);
   return parts.join('');
 }
 
