@@ -3,46 +3,62 @@
  * it is doing and stops it; no packet ever waits for this side.
  */
 
-import { type ResolvedConfig, type ResolveOptions, resolveConfig } from './config/resolve.js';
-import type { WireletConfig } from './config/schema.js';
-import { asWireletError, isErrorCode, WireletError } from './error.js';
-import { type Fault, faultOf } from './fault.js';
-import { Listeners } from './listeners.js';
-import { type NativeAppliance, type NativeEvent, native, rethrowNative } from './native.js';
+import {
+  type FaultFolder,
+  type ResolvedConfig,
+  type ResolveOptions,
+  resolveConfig,
+} from './config/resolve.js';
+import type { Setting, WireletConfig } from './config/schema.js';
+import { asWireletError, WireletError } from './error.js';
+import { type ApplianceEvents, Events } from './events.js';
+import {
+  type Applied,
+  type GenerationChange,
+  Generations,
+  type PublishOptions,
+} from './generations.js';
+import { type NativeAppliance, native, rethrowNative } from './native.js';
+import type { Deployment, Plan } from './plan.js';
 import { type LoadedProgram, loadProgram, nativeProgram } from './program.js';
+import { refuseDifferent, runShadow, type ShadowOptions, type ShadowReport } from './shadow.js';
 import { StatsPage } from './stats/page.js';
-import { decodeStats, type Stats, type StatsNames } from './stats/stats.js';
+import { decodeStats, type Stats } from './stats/stats.js';
+import { programName } from './tenant.js';
 
 /** How often events are taken and the end is looked for. */
 const POLL_MS = 20;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
+/** A swap that is under way ends with an error when the lcores have; its caller should hear it. */
+const STOP_IDLE_MS = 500;
 
 export interface ApplianceOptions extends ResolveOptions {
   /** Rebuild faulted programs at once and on the lcore, so that offline results repeat. */
   offline?: boolean;
-}
-
-/** A line that a program logged. */
-export interface LogLine {
-  program: string;
-  lcore: number;
-  text: string;
-}
-
-export interface ApplianceEvents {
-  /** A program faulted. */
-  fault: Fault;
-  /** A program logged a line. */
-  log: LogLine;
-  /** A device or an lcore failed, or a listener threw. */
-  error: WireletError;
+  /** Where packets of faults are saved when the config names no folder; default nowhere. */
+  faultDirectory?: string;
 }
 
 export interface StopOptions {
   /** How long packets that are inside may take to leave; default 2000. */
   drainMs?: number;
+}
+
+export interface SwapOptions extends PublishOptions {
+  /** Folder or file of the new program; default the one it was loaded from. */
+  source?: string;
+  /** New settings; default those that it has. */
+  settings?: Record<string, Setting>;
+  /** Both programs run over the same packets first; a difference refuses the swap. */
+  shadow?: ShadowOptions;
+}
+
+export interface Swapped {
+  change: GenerationChange;
+  /** Of the shadow run, where one was asked for. */
+  shadow?: ShadowReport;
 }
 
 /**
@@ -61,21 +77,38 @@ export async function createAppliance(
   config: WireletConfig,
   options: ApplianceOptions = {},
 ): Promise<Appliance> {
+  const { offline = false, faultDirectory, ...sources } = options;
+  const { config: resolved, programs } = await deploymentOf(config, sources);
+  const loaded = resolved.programs.flatMap(({ name }) => programs.get(name) ?? []);
+  return new Appliance(resolved, loaded, offline, { sources, faultDirectory });
+}
+
+/** `config` with its programs compiled. */
+async function deploymentOf(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
   const resolved = resolveConfig(config, options);
-  const programs = await Promise.all(resolved.programs.map(({ source }) => loadProgram(source)));
-  return new Appliance(resolved, programs, options.offline ?? false);
+  const programs = await Promise.all(
+    resolved.programs.map(async ({ name, source }) => [name, await loadProgram(source)] as const),
+  );
+  return { config: resolved, programs: new Map(programs) };
+}
+
+/** What it was made with, and later calls go by. */
+interface Origin {
+  sources?: ResolveOptions;
+  faultDirectory?: string | undefined;
 }
 
 type State = 'created' | 'running' | 'stopping' | 'stopped';
 
 export class Appliance {
-  readonly config: ResolvedConfig;
   /** Resolves when all finite inputs have ended and nothing is in flight, or after a stop. */
   readonly finished: Promise<void>;
   readonly #native: NativeAppliance;
-  readonly #programs: Map<string, LoadedProgram>;
-  readonly #names: StatsNames;
-  readonly #listeners = new Listeners<ApplianceEvents>();
+  readonly #generations: Generations;
+  readonly #sources: ResolveOptions;
+  readonly #faultDirectory: string | undefined;
+  readonly #xstats: string[][];
+  readonly #events: Events;
   #page: StatsPage | undefined;
   #state: State = 'created';
   #startedAt = 0;
@@ -85,24 +118,41 @@ export class Appliance {
   #last: { stats: Stats; counters: Record<string, bigint> } | undefined;
 
   /** Use {@link createAppliance}, which compiles first. */
-  constructor(config: ResolvedConfig, programs: LoadedProgram[], offline: boolean) {
-    this.config = config;
-    this.#programs = new Map(
-      config.programs.flatMap(({ name }, index) => {
-        const program = programs[index];
-        return program ? [[name, program] as const] : [];
-      }),
-    );
+  constructor(
+    config: ResolvedConfig,
+    programs: LoadedProgram[],
+    offline: boolean,
+    { sources = {}, faultDirectory }: Origin = {},
+  ) {
+    this.#sources = sources;
+    this.#faultDirectory = faultDirectory;
     this.#native = openNative(config, programs, offline);
     this.#page = new StatsPage(() => this.#native.statsPage());
-    this.#names = {
-      ports: config.ports.map(({ name }) => name),
-      programs: config.programs.map(({ name }) => name),
-      xstats: config.ports.map((_, index) => this.#native.xstatNames(index)),
-    };
+    this.#xstats = config.ports.map((_, index) => this.#native.xstatNames(index));
+    this.#events = new Events(
+      () => this.#generations,
+      () => this.#faultFolder(),
+    );
+    this.#generations = new Generations(named(config, programs), {
+      native: this.#native,
+      stats: () => this.stats(),
+      takeEvents: () => this.#takeEvents(),
+      failed: (error) => this.#events.listeners.emit('error', error),
+      changed: (change) => this.#events.listeners.emit(change.kind, change),
+    });
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
+  }
+
+  /** What runs, programs that were swapped included. */
+  get config(): ResolvedConfig {
+    return this.#generations.running.config;
+  }
+
+  /** Number of what runs; it goes up with every swap and every rollback. */
+  get generation(): number {
+    return this.#generations.running.generation;
   }
 
   /** Starts the lcores. @throws WIRELET_E_STATE when it was started before */
@@ -120,7 +170,12 @@ export class Appliance {
     if (!this.#page) throw new WireletError('WIRELET_E_STATE', 'the appliance is closed');
     const elapsedMs = this.#startedAt === 0 ? 0 : performance.now() - this.#startedAt;
     const framesUsed = this.#native.framesUsed();
-    return decodeStats(this.#page.read(), this.#names, { elapsedMs, framesUsed });
+    const names = {
+      ports: this.config.ports.map(({ name }) => name),
+      programs: this.#native.programSlots(),
+      xstats: this.#xstats,
+    };
+    return decodeStats(this.#page.read(), names, { elapsedMs, framesUsed });
   }
 
   /** The programs' own counters, `program/name`, summed over lcores. */
@@ -132,12 +187,98 @@ export class Appliance {
     );
   }
 
+  /**
+   * What would change if `config` were applied: checked by the engine, nothing is touched.
+   * @throws the codes of configs, programs, modules and tables
+   */
+  async plan(config: WireletConfig, options: ResolveOptions & PublishOptions = {}): Promise<Plan> {
+    this.#mustRun();
+    return this.#generations.plan(await this.#deployment(config, options), options);
+  }
+
+  /**
+   * Makes `config` what runs, without losing a packet; programs that are equal are not touched.
+   * @throws WIRELET_E_RESTART_NEEDED, the codes of configs, programs, modules and tables
+   */
+  async apply(
+    config: WireletConfig,
+    options: ResolveOptions & PublishOptions = {},
+  ): Promise<Applied> {
+    this.#mustRun();
+    const desired = await this.#deployment(config, options);
+    return this.#generations.apply(desired, options);
+  }
+
+  /**
+   * Puts another version in the place of `program` while packets flow.
+   *
+   * ```ts
+   * const { change } = await appliance.swap('guard', { source: 'programs/guard-2' });
+   * console.log(change.from, change.to, change.loss?.packets);
+   * ```
+   * @throws WIRELET_E_SHADOW_DIFFERS, WIRELET_E_TABLE_SCHEMA, the codes of programs and modules
+   */
+  async swap(program: string, options: SwapOptions = {}): Promise<Swapped> {
+    this.#mustRun();
+    const name = programName(program, programNames(this.config));
+    const given = this.config.programs.find((each) => each.name === name);
+    const loaded = await loadProgram(options.source ?? given?.source ?? '');
+    let report: ShadowReport | undefined;
+    const { shadow } = options;
+    const change = await this.#generations.replace(
+      [name],
+      (running) => withProgram(running, name, loaded, options.settings),
+      {
+        ...options,
+        before: async (next) => {
+          if (shadow) report = await this.#shadow(name, next, shadow);
+        },
+      },
+    );
+    return report ? { change, shadow: report } : { change };
+  }
+
+  /**
+   * Brings the programs of the generation before back, with the state as it is now.
+   * @throws WIRELET_E_ROLLBACK
+   */
+  async rollback(): Promise<GenerationChange> {
+    this.#mustRun();
+    return this.#generations.rollback();
+  }
+
+  async #shadow(name: string, next: Deployment, options: ShadowOptions): Promise<ShadowReport> {
+    const config = next.config.programs.find((each) => each.name === name);
+    const loaded = next.programs.get(name);
+    if (!config || !loaded) throw new WireletError('WIRELET_E_INTERNAL', `${name} is not there`);
+    const ports = next.config.ports.map((port) => port.name);
+    const candidate = nativeProgram(loaded, config);
+    const report = await runShadow(this.#native, candidate, ports, options);
+    refuseDifferent(report, options.maxDifferences);
+    return report;
+  }
+
+  #faultFolder(): FaultFolder {
+    const { directory = this.#faultDirectory, filesMax } = this.config.faults;
+    return { directory, filesMax };
+  }
+
+  /** Flags, environment and folder are those of the start where nothing else is said. */
+  #deployment(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
+    return deploymentOf(config, { ...this.#sources, ...options });
+  }
+
+  #mustRun(): void {
+    if (this.#state === 'running') return;
+    throw new WireletError('WIRELET_E_STATE', `the appliance is ${this.#state}, not running`);
+  }
+
   /** Calls `listener` for each event; what it throws becomes an `error` event. */
   on<Name extends keyof ApplianceEvents>(
     name: Name,
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
-    this.#listeners.add(name, listener);
+    this.#events.listeners.add(name, listener);
     return this;
   }
 
@@ -145,13 +286,13 @@ export class Appliance {
     name: Name,
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
-    this.#listeners.remove(name, listener);
+    this.#events.listeners.remove(name, listener);
     return this;
   }
 
   /** Makes a failure of the host an `error` event; the lcores go on. */
   report(thrown: unknown): void {
-    this.#listeners.emit('error', asWireletError(thrown));
+    this.#events.listeners.emit('error', asWireletError(thrown));
   }
 
   /**
@@ -166,6 +307,7 @@ export class Appliance {
   async #stop(drainMs: number): Promise<Stats> {
     try {
       if (this.#state === 'running') await this.#endLcores(drainMs);
+      await Promise.race([this.#generations.idle(), delay(STOP_IDLE_MS)]);
     } finally {
       clearInterval(this.#timer);
     }
@@ -191,7 +333,7 @@ export class Appliance {
         const seconds = Math.round(timeoutMs / 1000);
         throw new WireletError('WIRELET_E_LCORE_FAILED', `an lcore did not end in ${seconds} s`);
       }
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await delay(1);
     }
   }
 
@@ -202,21 +344,45 @@ export class Appliance {
   }
 
   #takeEvents(): void {
-    for (const event of this.#native.events()) this.#emit(event);
+    for (const event of this.#native.events()) this.#events.take(event);
   }
+}
 
-  #emit(event: NativeEvent): void {
-    const { kind, name, lcore, message, code = '' } = event;
-    if (kind === 'fault') {
-      this.#listeners.emit('fault', faultOf(event, this.#programs.get(name)));
-    } else if (kind === 'log') {
-      this.#listeners.emit('log', { program: name, lcore, text: message });
-    } else {
-      const known = isErrorCode(code) ? code : 'WIRELET_E_INTERNAL';
-      const details = { kind, name, lcore };
-      this.#listeners.emit('error', new WireletError(known, `${name}: ${message}`, { details }));
-    }
-  }
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function programNames({ programs }: ResolvedConfig): string[] {
+  return programs.map(({ name }) => name);
+}
+
+/** Modules by the names that `config` gives them, in its order. */
+function named(config: ResolvedConfig, programs: readonly LoadedProgram[]): Deployment {
+  const pairs = config.programs.flatMap(({ name }, index) => {
+    const program = programs[index];
+    return program ? [[name, program] as const] : [];
+  });
+  return { config, programs: new Map(pairs) };
+}
+
+/** `running` with another module, and settings where there are new ones, for `name`. */
+function withProgram(
+  running: Deployment,
+  name: string,
+  loaded: LoadedProgram,
+  settings: Record<string, Setting> | undefined,
+): Deployment {
+  // It may have gone while the new one was compiled.
+  programName(name, programNames(running.config));
+  const programs = running.config.programs.map((program) =>
+    program.name === name
+      ? { ...program, source: loaded.source, settings: settings ?? program.settings }
+      : program,
+  );
+  return {
+    config: { ...running.config, programs },
+    programs: new Map(running.programs).set(name, loaded),
+  };
 }
 
 function openNative(
@@ -229,7 +395,9 @@ function openNative(
     const loaded = programs[index];
     return loaded ? [nativeProgram(loaded, program)] : [];
   });
-  return coded(() => new Native({ ...config, offline, programs: natives }));
+  const { stateDirectory, ...spec } = config;
+  const kept = stateDirectory === '' ? {} : { stateDirectory };
+  return coded(() => new Native({ ...spec, ...kept, offline, programs: natives }));
 }
 
 /** Runs a call of the addon; its errors become coded ones. */

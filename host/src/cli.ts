@@ -7,6 +7,7 @@ import {
   COMMON_OPTIONS,
   COMMON_VERBS,
   EXIT_CODES,
+  GROUPS,
   INTRODUCTION,
   PURPOSE,
 } from './commands/table.js';
@@ -56,8 +57,9 @@ function createProgram(run: Run): Command {
 }
 
 function addCommand(program: Command, spec: CommandSpec, run: Run): void {
-  const command = program
-    .command(spec.name)
+  const [group = '', verb] = spec.name.split(' ');
+  const command = (verb === undefined ? program : groupOf(program, group))
+    .command(verb ?? group)
     .summary(spec.summary)
     .description(spec.description.join('\n\n'))
     .allowExcessArguments(false);
@@ -72,6 +74,27 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
     const given = positionals.filter((value) => typeof value === 'string');
     await run(spec, given, new Options(command.opts()));
   });
+}
+
+/** The command `table` of `table list`: it only leads to its own commands. */
+function groupOf(program: Command, name: string): Command {
+  const known = program.commands.find((command) => command.name() === name);
+  if (known) return known;
+  const verbs = COMMANDS.filter((spec) => spec.name.startsWith(`${name} `));
+  const list = verbs.map((spec) => spec.name.slice(name.length + 1)).join(', ');
+  return program
+    .command(name)
+    .summary(GROUPS[name] ?? '')
+    .description(`${GROUPS[name] ?? ''}: ${list}`)
+    .helpCommand(false)
+    .action((_options: unknown, command: Command) => {
+      const [verb] = command.args;
+      const what = verb === undefined ? `${name} what?` : `unknown command "${name} ${verb}"`;
+      const near = verb === undefined ? '' : didYouMean(verb, list.split(', '));
+      const hint = `Commands: ${list}.`;
+      throw new WireletError('WIRELET_E_USAGE', `${what}${near}`, { hint });
+    })
+    .allowExcessArguments(true);
 }
 
 function collect(value: string, before: string[]): string[] {
@@ -114,9 +137,10 @@ function introduction(): string {
 }
 
 /** `help replay` to `replay --help`. @throws WIRELET_E_USAGE for a verb that does not exist */
-function helpArguments([, verb]: readonly string[]): string[] {
-  const names = COMMANDS.map((spec) => spec.name);
+function helpArguments([, verb, action]: readonly string[]): string[] {
+  const names = [...COMMANDS.map((spec) => spec.name), ...Object.keys(GROUPS)];
   if (verb === undefined || verb.startsWith('-')) return ['--help'];
+  if (names.includes(`${verb} ${action}`)) return [verb, `${action}`, '--help'];
   if (names.includes(verb)) return [verb, '--help'];
   throw new WireletError('WIRELET_E_USAGE', `unknown command "${verb}"${didYouMean(verb, names)}`);
 }

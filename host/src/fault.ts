@@ -3,6 +3,7 @@ import { ERRORS } from './abi.js';
 import { type ErrorCode, isErrorCode } from './error.js';
 import type { NativeFault } from './native.js';
 import { type Mapped, SourceLines } from './source-lines.js';
+import { TENANT_DEFAULT } from './tenant.js';
 import type { Colors } from './terminal/color.js';
 
 export interface FaultFrame {
@@ -18,6 +19,7 @@ export interface FaultFrame {
 export interface Fault {
   code: ErrorCode;
   message: string;
+  tenant: string;
   program: string;
   lcore: number;
   generation: number;
@@ -33,6 +35,8 @@ export interface Fault {
   codeFrame: string;
   /** The packet being worked on, as it was after the fault. */
   packet?: Uint8Array;
+  /** Capture file that the packet was saved in. */
+  saved?: string;
 }
 
 /** What the engine says of a fault. */
@@ -55,6 +59,7 @@ export function faultOf(origin: FaultOrigin, program: Mapped | undefined): Fault
   return {
     code: isErrorCode(code) ? code : 'WIRELET_E_PROGRAM_TRAP',
     message,
+    tenant: TENANT_DEFAULT,
     program: name,
     lcore,
     generation,
@@ -68,11 +73,12 @@ export function faultOf(origin: FaultOrigin, program: Mapped | undefined): Fault
 
 /** The fault as a compiler would say it. */
 export function faultText(fault: Fault, colors: Colors): string {
-  const { code, message, program, lcore, generation } = fault;
+  const { code, message, program, lcore, generation, saved } = fault;
   const head = `${colors.red(colors.bold(`fault[${code}]`))}: ${program}: ${message}`;
   const place = `${fault.near ? 'near' : 'at'} ${colors.cyan(placeText(fault))}`;
   const lines = [head, `  ${place} (lcore ${lcore}, generation ${generation})`];
   if (fault.codeFrame !== '') lines.push(fault.codeFrame);
+  if (saved !== undefined) lines.push(`  packet: ${saved}`);
   lines.push(`${colors.cyan('hint')}: ${ERRORS[code].hint}`);
   return lines.join('\n');
 }

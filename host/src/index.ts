@@ -13,11 +13,11 @@
 export { DROP_REASONS, type DropReason, VERDICTS, type Verdict } from './abi.js';
 export {
   Appliance,
-  type ApplianceEvents,
   type ApplianceOptions,
   createAppliance,
-  type LogLine,
   type StopOptions,
+  type SwapOptions,
+  type Swapped,
 } from './appliance.js';
 export { type BenchOptions, type BenchResult, type BenchRow, bench } from './bench.js';
 export { type CheckResult, checkProgram } from './check.js';
@@ -37,9 +37,14 @@ export {
   type WireletConfig,
 } from './config/schema.js';
 export { type ErrorCode, WireletError } from './error.js';
+export type { ApplianceEvents, LogLine, Quarantine } from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
+export type { Applied, GenerationChange, PublishOptions, SwapTimes } from './generations.js';
+export type { Action, Change, Plan } from './plan.js';
 export { type LoadedProgram, loadProgram } from './program.js';
 export { type ReplayOptions, type ReplayResult, replay } from './replay.js';
+export type { ShadowAnswer, ShadowDifference, ShadowOptions, ShadowReport } from './shadow.js';
 export { type Conservation, conservation, type PortConservation } from './stats/conservation.js';
 export type { Percentiles } from './stats/histogram.js';
+export type { PacketLoss } from './stats/loss.js';
 export type { LcoreStats, PortStats, ProgramStats, Stats } from './stats/stats.js';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { COMMANDS, EXIT_CODES } from '../src/commands/table.js';
+import { jsonText } from '../src/json.js';
 import { wantsColor } from '../src/terminal/color.js';
 import { duration, grouped, short } from '../src/terminal/numbers.js';
-import { jsonText } from '../src/terminal/output.js';
 import { tableText } from '../src/terminal/table.js';
 import { jsonOf, wirelet } from './binary.js';
 

@@ -29,6 +29,7 @@ function errorOf(work: () => unknown): WireletError {
 describe('what a config becomes', () => {
   it('has a default for everything but the ports', () => {
     expect(resolved({ ports: { a: 'null:' } })).toEqual({
+      name: 'app',
       lcores: [-1],
       burst: 64,
       idle: 'adaptive',
@@ -37,6 +38,10 @@ describe('what a config becomes', () => {
       hugepages: true,
       ports: [{ name: 'a', device: 'null:', queues: 1, forward: -1, punt: -1, pipeline: [] }],
       programs: [],
+      stateDirectory: '',
+      rollback: { faults: 3, windowMs: 10_000 },
+      socket: undefined,
+      faults: { directory: undefined, filesMax: 100 },
     });
   });
 
@@ -85,6 +90,27 @@ describe('what a config becomes', () => {
     const programs = { a: './a', b: './b' };
     const { ports: resolvedPorts } = resolved({ ports, programs, pipeline: ['b'] });
     expect(resolvedPorts.map(({ pipeline }) => pipeline)).toEqual([[1], []]);
+  });
+
+  it('what lies outside of the packets has paths relative to the config', () => {
+    const kept = resolved({
+      ...MINIMAL,
+      state: { persist: true },
+      control: { socket: 'run/app.sock' },
+      faults: { directory: 'faults', filesMax: 5 },
+      rollback: { faults: 0 },
+    });
+    expect(kept).toMatchObject({
+      stateDirectory: '/dev/shm/wirelet/app',
+      socket: '/app/run/app.sock',
+      faults: { directory: '/app/faults', filesMax: 5 },
+      rollback: { faults: 0, windowMs: 10_000 },
+    });
+    const state = { persist: true, directory: '/mnt/state' };
+    expect(resolved({ ...MINIMAL, state }).stateDirectory).toBe('/mnt/state');
+    expect(resolved({ ...MINIMAL, state: { directory: '/x' } }).stateDirectory).toBe('');
+    expect(resolved({ ...MINIMAL, control: { socket: false } }).socket).toBe(false);
+    expect(resolved(MINIMAL, { directory: '/' }).name).toBe('wirelet');
   });
 
   it('flags are stronger than the environment, that is stronger than the file', () => {

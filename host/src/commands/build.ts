@@ -1,8 +1,9 @@
 /** `wirelet build`: a program to a .wasm file and its source map. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { formatDiagnostics } from '../compile/diagnostics.js';
 import { WireletError } from '../error.js';
+import { makeFolder } from '../folder.js';
 import { loadProgram, shownPath } from '../program.js';
 import { duration, grouped } from '../terminal/numbers.js';
 import type { Call } from './command.js';
@@ -33,11 +34,4 @@ function write(file: string, content: Uint8Array | string): void {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new WireletError('WIRELET_E_OUTPUT', `${file}: ${reason}`, { cause });
   }
-}
-
-/** With its parents, one by one: Node's own `recursive` never returns for a path under /proc. */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
-  mkdirSync(path);
 }

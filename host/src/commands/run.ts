@@ -1,6 +1,6 @@
 /** `wirelet run`: an appliance, until its inputs end or ^C. */
 import { type Appliance, createAppliance } from '../appliance.js';
-import { loadConfig } from '../config/load.js';
+import { type LoadedConfig, loadConfig } from '../config/load.js';
 import {
   type Overrides,
   parseIdle,
@@ -8,15 +8,19 @@ import {
   parseWhole,
   withoutUndefined,
 } from '../config/overrides.js';
-import type { WireletError } from '../error.js';
-import { asWireletError } from '../error.js';
+import { defaultFaultFolder } from '../control/path.js';
+import { serveAppliance } from '../control/serve.js';
+import type { ControlServer } from '../control/server.js';
+import { asWireletError, type WireletError } from '../error.js';
 import { faultText } from '../fault.js';
 import { shownPath } from '../program.js';
 import { conservation } from '../stats/conservation.js';
 import type { Stats } from '../stats/stats.js';
+import { changeText } from '../terminal/change-text.js';
 import { canRedraw, Live } from '../terminal/live.js';
 import type { Output } from '../terminal/output.js';
 import { statsLine, statsText } from '../terminal/stats-text.js';
+import { socketOf } from './appliance-client.js';
 import type { Call, Options } from './command.js';
 import { Interrupt } from './interrupt.js';
 
@@ -27,34 +31,54 @@ const DRAIN_MAX_MS = 4000;
 
 export async function run({ arguments: [path], options, output }: Call): Promise<number> {
   const drainMs = options.whole('drain', [0, DRAIN_MAX_MS]) ?? DRAIN_DEFAULT_MS;
-  const flags = flagsOf(options);
   const mode = options.text('mode');
   const loaded = await loadConfig(path ?? options.text('config') ?? '.', {
     command: 'run',
     ...(mode === undefined ? {} : { mode }),
   });
-  const { config, directory, file } = loaded;
-  const appliance = await createAppliance(config, { directory, file, flags });
+  const socket = socketOf(loaded, options);
+  const appliance = await create(loaded, socket, flagsOf(options));
   const errors = report(appliance, output);
   const interrupt = new Interrupt(() => {
     output.message(`stopping: packets inside get ${drainMs} ms to leave; ^C again ends at once`);
   });
-  const stopTables = showTables(appliance, output);
   const stopCatching = catchUncaught(appliance);
+  let server: ControlServer | undefined;
+  let stopTables = () => {};
   try {
+    server = await serve(appliance, socket, loaded);
     appliance.start();
-    output.message(`${startText(appliance, file)}; ^C stops it`);
+    stopTables = showTables(appliance, output);
+    output.message(`${startText(appliance, loaded.file)}; ^C stops it`);
+    if (server) output.detail(`control socket: ${server.path}`);
     await Promise.race([appliance.finished, interrupt.requested]);
-    stopTables();
-    const problem = await appliance.stop({ drainMs }).then(() => undefined, asWireletError);
-    if (problem) errors.push(problem);
   } finally {
     stopTables();
+    await server?.close();
+    const problem = await appliance.stop({ drainMs }).then(() => undefined, asWireletError);
+    if (problem) errors.push(problem);
     stopCatching();
     interrupt.release();
   }
   print(appliance, errors, interrupt.received, output);
   return interrupt.status(errors[0]?.exitStatus ?? 0);
+}
+
+function create(
+  { config, directory, file }: LoadedConfig,
+  socket: string | false,
+  flags: Overrides,
+): Promise<Appliance> {
+  const faultDirectory = socket === false ? {} : { faultDirectory: defaultFaultFolder(socket) };
+  return createAppliance(config, { directory, file, flags, ...faultDirectory });
+}
+
+async function serve(
+  appliance: Appliance,
+  socket: string | false,
+  { file }: LoadedConfig,
+): Promise<ControlServer | undefined> {
+  return socket === false ? undefined : serveAppliance(appliance, { path: socket, config: file });
 }
 
 function flagsOf(options: Options): Overrides {
@@ -75,6 +99,11 @@ function report(appliance: Appliance, output: Output): WireletError[] {
   const errors: WireletError[] = [];
   appliance.on('fault', (fault) => output.report((colors) => faultText(fault, colors)));
   appliance.on('log', ({ program, text }) => output.message(`[${program}] ${text}`));
+  appliance.on('swap', (change) => output.message(changeText(change)));
+  appliance.on('rollback', (change) => output.message(changeText(change)));
+  appliance.on('quarantine', ({ tenant, program, lcore, message }) =>
+    output.message(`${tenant}/${program} is quarantined on lcore ${lcore}: ${message}`),
+  );
   appliance.on('error', (error) => {
     errors.push(error);
     output.problem(error);

@@ -3,6 +3,8 @@
  * here; a command's module is loaded when it runs.
  */
 import type { CommandSpec, Example, OptionSpec } from './command.js';
+import { CONTROL_COMMANDS } from './table-control.js';
+import { JSON_OPTION, SOCKET_OPTION } from './table-options.js';
 
 export const PURPOSE = 'Sandboxed packet programs in TypeScript, on bursts, on native lcores.';
 
@@ -24,6 +26,11 @@ export const COMMON_OPTIONS: readonly OptionSpec[] = [
   { flags: '--no-color', description: 'no colours; so do NO_COLOR and TERM=dumb' },
 ];
 
+/** Commands that only lead to others. */
+export const GROUPS: Readonly<Record<string, string>> = {
+  table: 'read and write tables of programs that run',
+};
+
 export const EXIT_CODES: readonly (readonly [number, string])[] = [
   [0, 'ok'],
   [1, 'the operation failed'],
@@ -35,7 +42,6 @@ export const EXIT_CODES: readonly (readonly [number, string])[] = [
   [130, 'interrupted'],
 ];
 
-const JSON_OPTION: OptionSpec = { flags: '--json', description: 'print one JSON object' };
 const PROGRAM = {
   name: '<program>',
   description: 'folder with index.ts, a .ts file or a built .wasm file',
@@ -69,6 +75,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       'On a terminal a table is drawn every second; elsewhere --verbose prints a line ' +
         'per second. ' +
         'The last table is always printed.',
+      'While it runs, `status`, `plan`, `apply`, `swap`, `rollback` and `table` drive it ' +
+        'over a unix socket (mode 0660): --socket, WIRELET_SOCKET, `control.socket` of the ' +
+        'config, else `<folder of the config>.sock` in $XDG_RUNTIME_DIR/wirelet, for root in ' +
+        '/run/wirelet.',
     ],
     arguments: [{ name: '[config]', description: 'config file, or a folder that has one' }],
     options: [
@@ -79,6 +89,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--frames <count>', description: 'frames of the packet memory' },
       { flags: '--mode <name>', description: 'what a config that is a function gets as mode' },
       { flags: '--drain <ms>', description: 'time to let packets leave at the end; default 2000' },
+      SOCKET_OPTION,
       JSON_OPTION,
     ],
     examples: [
@@ -94,6 +105,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     },
     load: () => import('./run.js'),
   },
+  ...CONTROL_COMMANDS,
   {
     name: 'replay',
     summary: 'put a capture file through programs, offline',

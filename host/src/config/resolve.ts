@@ -1,5 +1,5 @@
 /** From what a config says to what the engine is told: defaults, precedence, names to numbers. */
-import { resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import {
   DEADLINE_DEFAULT_NS,
   FRAME_BYTES_DEFAULT,
@@ -14,10 +14,19 @@ import { didYouMean } from '../suggest.js';
 import { checkConfig } from './check.js';
 import { type Finding, findingsError } from './issues.js';
 import { type Overrides, readEnvironment } from './overrides.js';
-import type { ProgramConfig, Setting, WireletConfig } from './schema.js';
+import {
+  FAULT_FILES_DEFAULT,
+  type ProgramConfig,
+  ROLLBACK_FAULTS_DEFAULT,
+  ROLLBACK_MS_DEFAULT,
+  type Setting,
+  type WireletConfig,
+} from './schema.js';
 
 const BURST_DEFAULT = 64;
 const NS_PER_MS = 1_000_000;
+/** Memory that is a file: what lies here outlives a process, not a restart of the machine. */
+const STATE_ROOT = '/dev/shm/wirelet';
 
 /** A program as the config asks for it, not compiled yet. */
 export interface ResolvedProgram {
@@ -26,13 +35,15 @@ export interface ResolvedProgram {
   source: string;
   settings: Record<string, Setting>;
   deadlineNs: number;
-  onFault: 'drop' | 'pass';
+  onFault: 'drop' | 'pass' | 'previous';
   /** Indexes of ports; undefined: all. */
   redirectTo?: number[];
 }
 
 /** A config with nothing left to look up. */
 export interface ResolvedConfig {
+  /** Name of the config's folder: what the socket and kept state are called after. */
+  name: string;
   /** CPU of each lcore; -1 for one that the kernel places. */
   lcores: number[];
   burst: number;
@@ -42,6 +53,26 @@ export interface ResolvedConfig {
   hugepages: boolean;
   ports: NativePort[];
   programs: ResolvedProgram[];
+  /** Folder that tables are kept in over restarts; '' for none. */
+  stateDirectory: string;
+  rollback: Rollback;
+  /** Socket that the config names; false for none at all, undefined for the default. */
+  socket: string | false | undefined;
+  faults: FaultFolder;
+}
+
+/** When a swap is taken back by itself. */
+export interface Rollback {
+  /** Faults of a changed program; 0: never. */
+  faults: number;
+  windowMs: number;
+}
+
+/** Where packets of faults are saved. */
+export interface FaultFolder {
+  /** Undefined: beside the socket. */
+  directory: string | undefined;
+  filesMax: number;
 }
 
 export interface ResolveOptions {
@@ -63,8 +94,9 @@ export function resolveConfig(value: unknown, options: ResolveOptions = {}): Res
     options.file,
   );
   const names = new Names(chosen);
-  const directory = options.directory ?? process.cwd();
+  const directory = resolve(options.directory ?? '.');
   const resolved = {
+    name: nameOf(directory),
     lcores: resolveLcores(chosen.lcores, names.findings),
     burst: chosen.burst ?? BURST_DEFAULT,
     idle: chosen.idle ?? 'adaptive',
@@ -75,9 +107,34 @@ export function resolveConfig(value: unknown, options: ResolveOptions = {}): Res
     programs: Object.entries(chosen.programs ?? {}).map(([name, program]) =>
       resolveProgram(name, program, names, directory),
     ),
+    ...resolveOutside(chosen, directory),
   } satisfies ResolvedConfig;
   if (names.findings.length > 0) throw findingsError(names.findings, options.file);
   return resolved;
+}
+
+/** What sockets and folders of the appliance of `directory` are called. */
+export function nameOf(directory: string): string {
+  return basename(directory) || 'wirelet';
+}
+
+/** Paths and numbers of what is outside of the packets' way. */
+function resolveOutside(config: WireletConfig, directory: string) {
+  const { state = {}, rollback = {}, control = {}, faults = {} } = config;
+  const kept = state.directory ?? join(STATE_ROOT, nameOf(directory));
+  const { socket } = control;
+  return {
+    stateDirectory: state.persist === true ? resolve(directory, kept) : '',
+    rollback: {
+      faults: rollback.faults ?? ROLLBACK_FAULTS_DEFAULT,
+      windowMs: rollback.windowMs ?? ROLLBACK_MS_DEFAULT,
+    },
+    socket: typeof socket === 'string' ? resolve(directory, socket) : socket,
+    faults: {
+      directory: faults.directory === undefined ? undefined : resolve(directory, faults.directory),
+      filesMax: faults.filesMax ?? FAULT_FILES_DEFAULT,
+    },
+  };
 }
 
 /** Names of ports and programs to indexes; what does not exist is collected, not thrown. */

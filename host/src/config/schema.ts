@@ -20,6 +20,13 @@ const FRAMES_MAX = 254 * 1024;
 /** A multiple of a cache line, so that no two frames share one. */
 const FRAME_STEP = 64;
 const NS_PER_MS = 1_000_000;
+/** A fault or two may be one odd packet; three in the first seconds are the new program. */
+export const ROLLBACK_FAULTS_DEFAULT = 3;
+const ROLLBACK_FAULTS_MAX = 1_000_000;
+export const ROLLBACK_MS_DEFAULT = 10_000;
+const ROLLBACK_MS_MAX = 3_600_000;
+export const FAULT_FILES_DEFAULT = 100;
+const FAULT_FILES_MAX = 10_000;
 
 const name = z
   .string()
@@ -65,12 +72,66 @@ const programObject = z.strictObject({
     .optional()
     .describe('CPU time of one burst at most; default 10.'),
   onFault: z
-    .enum(['drop', 'pass'])
+    .enum(['drop', 'pass', 'previous'])
     .optional()
-    .describe('What the untouched packets of a burst get when the program faults; default drop.'),
+    .describe(
+      'What the untouched packets of a burst get when the program faults; `previous` is the ' +
+        'program of the generation before; default drop.',
+    ),
   redirectTo: z.array(name).optional().describe('Ports it may redirect to; default all.'),
 });
 const program = z.union([source, programObject]);
+
+const stateObject = z.strictObject({
+  persist: z
+    .boolean()
+    .optional()
+    .describe('Tables outlive the process, even a killed one; default false.'),
+  directory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder on tmpfs for them; default /dev/shm/wirelet/ and the name of the folder.'),
+});
+
+const rollbackObject = z.strictObject({
+  faults: z
+    .int()
+    .min(0)
+    .max(ROLLBACK_FAULTS_MAX)
+    .optional()
+    .describe(
+      'Faults of a changed program that bring the one before back; 0 is never; default ' +
+        `${ROLLBACK_FAULTS_DEFAULT}.`,
+    ),
+  windowMs: z
+    .int()
+    .min(1)
+    .max(ROLLBACK_MS_MAX)
+    .optional()
+    .describe(`How long after its adoption they count; default ${ROLLBACK_MS_DEFAULT}.`),
+});
+
+const controlObject = z.strictObject({
+  socket: z
+    .union([z.string().min(1), z.literal(false)])
+    .optional()
+    .describe('Unix socket that drives the appliance from outside; false for none.'),
+});
+
+const faultsObject = z.strictObject({
+  directory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder that packets of faults are saved in; default: beside the socket.'),
+  filesMax: z
+    .int()
+    .min(0)
+    .max(FAULT_FILES_MAX)
+    .optional()
+    .describe(`Files in it; the oldest go; 0 saves none; default ${FAULT_FILES_DEFAULT}.`),
+});
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional().describe('For editors.'),
@@ -113,6 +174,10 @@ export const configSchema = z.strictObject({
   punt: z.record(name, name).optional().describe('Where punted packets leave, by port of arrival.'),
   programs: z.record(name, program).optional().describe('Programs by name.'),
   pipeline: pipeline.optional().describe('Pipeline of every port that has none of its own.'),
+  state: stateObject.optional().describe('What becomes of tables when the process ends.'),
+  rollback: rollbackObject.optional().describe('When a swap is taken back by itself.'),
+  control: controlObject.optional().describe('How the appliance is driven from outside.'),
+  faults: faultsObject.optional().describe('Where packets of faults are saved.'),
 });
 
 /** What a config file holds. */
@@ -127,6 +192,10 @@ export const KNOWN_KEYS: Record<string, readonly string[]> = {
   '': Object.keys(configSchema.shape),
   'ports.*': Object.keys(portObject.shape),
   'programs.*': Object.keys(programObject.shape),
+  state: Object.keys(stateObject.shape),
+  rollback: Object.keys(rollbackObject.shape),
+  control: Object.keys(controlObject.shape),
+  faults: Object.keys(faultsObject.shape),
 };
 
 /** The schema for editors, as JSON Schema 2020-12. */

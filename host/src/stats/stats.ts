@@ -125,6 +125,7 @@ export interface Stats {
 /** Names that the page itself does not hold. */
 export interface StatsNames {
   ports: string[];
+  /** By their blocks; '' for a block that is free. */
   programs: string[];
   /** Names of extra statistics by port. */
   xstats: string[][];
@@ -241,7 +242,8 @@ function record<Name extends string>(
 }
 
 function byName<T>(names: string[], decode: (index: number) => T): Record<string, T> {
-  return Object.fromEntries(names.map((name, index) => [name, decode(index)]));
+  const used = names.map((name, index) => [name, index] as const).filter(([name]) => name !== '');
+  return Object.fromEntries(used.map(([name, index]) => [name, decode(index)]));
 }
 
 function cyclesToNs(cycles: number, hz: number): number {

@@ -1,5 +1,6 @@
 /** Where a command writes: results to stdout, messages to stderr. */
 import { asWireletError, type WireletError } from '../error.js';
+import { jsonText } from '../json.js';
 import { type Colors, colorsFor } from './color.js';
 import { errorText } from './error-text.js';
 
@@ -76,13 +77,4 @@ export class Output {
     this.json('wirelet.error/1', error.toJSON());
     return error;
   }
-}
-
-/** JSON in which 64-bit values are numbers where those are exact, else digits; bytes are hex. */
-export function jsonText(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => {
-    if (item instanceof Uint8Array) return Buffer.from(item).toString('hex');
-    if (typeof item !== 'bigint') return item;
-    return item <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(item) : item.toString();
-  });
 }

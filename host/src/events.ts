@@ -1,0 +1,117 @@
+/** What the engine says, as its listeners hear it: faults with their lines, errors with codes. */
+import type { FaultFolder } from './config/resolve.js';
+import { asWireletError, isErrorCode, WireletError } from './error.js';
+import { type Fault, faultOf } from './fault.js';
+import { FaultFiles } from './fault-files.js';
+import type { GenerationChange } from './generations.js';
+import { Listeners } from './listeners.js';
+import type { NativeEvent } from './native.js';
+import type { LoadedProgram } from './program.js';
+import { TENANT_DEFAULT } from './tenant.js';
+
+const NS_PER_MS = 1_000_000n;
+
+/** A line that a program logged. */
+export interface LogLine {
+  program: string;
+  lcore: number;
+  text: string;
+}
+
+/** A program faulted again and again, and is not built anew any more. */
+export interface Quarantine {
+  tenant: string;
+  program: string;
+  lcore: number;
+  generation: number;
+  message: string;
+}
+
+export interface ApplianceEvents {
+  /** A program faulted. */
+  fault: Fault;
+  /** A program was put out of service. */
+  quarantine: Quarantine;
+  /** A new generation runs on all lcores. */
+  swap: GenerationChange;
+  /** The programs of the generation before run again, by hand or by themselves. */
+  rollback: GenerationChange;
+  /** A program logged a line. */
+  log: LogLine;
+  /** A device or an lcore failed, or a listener threw. */
+  error: WireletError;
+}
+
+/** What is asked of the generations. */
+interface Generations {
+  programOf(program: string, generation: number): LoadedProgram | undefined;
+  onEvent(event: NativeEvent): void;
+}
+
+export class Events {
+  readonly listeners = new Listeners<ApplianceEvents>();
+  readonly #generations: () => Generations;
+  readonly #folder: () => FaultFolder;
+  #files: { folder: FaultFolder; files: FaultFiles } | undefined;
+
+  /** `folder` is where packets of faults are saved now; without a directory they are not. */
+  constructor(generations: () => Generations, folder: () => FaultFolder) {
+    this.#generations = generations;
+    this.#folder = folder;
+  }
+
+  /** Passes on one event of the engine. */
+  take(event: NativeEvent): void {
+    const { kind, name, lcore, message, generation } = event;
+    if (kind === 'fault') {
+      this.#fault(event);
+    } else if (kind === 'log') {
+      this.listeners.emit('log', { program: name, lcore, text: message });
+    } else if (kind === 'swap' || kind === 'rollback') {
+      this.#generations().onEvent(event);
+    } else if (kind === 'quarantine') {
+      const where = { tenant: TENANT_DEFAULT, program: name, lcore, generation };
+      this.listeners.emit('quarantine', { ...where, message });
+    } else {
+      this.listeners.emit('error', errorOf(event));
+    }
+  }
+
+  #fault(event: NativeEvent): void {
+    const program = this.#generations().programOf(event.name, event.generation);
+    const fault = faultOf(event, program);
+    const saved = this.#save(fault, sinceEpoch(event.timeNs));
+    this.listeners.emit('fault', saved === undefined ? fault : { ...fault, saved });
+  }
+
+  #save(fault: Fault, timeNs: bigint): string | undefined {
+    try {
+      return this.#filesOf(this.#folder())?.save(fault, timeNs);
+    } catch (thrown) {
+      this.listeners.emit('error', asWireletError(thrown));
+      return undefined;
+    }
+  }
+
+  /** The files of `folder`, which a new config may have changed. */
+  #filesOf(folder: FaultFolder): FaultFiles | undefined {
+    const { directory, filesMax } = folder;
+    if (directory === undefined) return undefined;
+    const same = this.#files?.folder;
+    if (same?.directory !== directory || same.filesMax !== filesMax) {
+      this.#files = { folder, files: new FaultFiles(directory, folder) };
+    }
+    return this.#files?.files;
+  }
+}
+
+function errorOf({ kind, name, lcore, message, code = '' }: NativeEvent): WireletError {
+  const known = isErrorCode(code) ? code : 'WIRELET_E_INTERNAL';
+  return new WireletError(known, `${name}: ${message}`, { details: { kind, name, lcore } });
+}
+
+/** Of the monotonic clock, to nanoseconds since 1970. */
+function sinceEpoch(timeNs: bigint): bigint {
+  const ago = process.hrtime.bigint() - timeNs;
+  return BigInt(Date.now()) * NS_PER_MS - ago;
+}

@@ -1,0 +1,15 @@
+import type { LoadedProgram } from '../src/program.js';
+
+/** A program whose module is `bytes`, which no engine would take. */
+export function loadedProgram(bytes: string): LoadedProgram {
+  return {
+    name: bytes,
+    source: `/app/${bytes}.ts`,
+    wasm: new TextEncoder().encode(bytes),
+    sourceMap: null,
+    manifest: null,
+    warnings: [],
+    cached: false,
+    durationMs: 5,
+  };
+}
