@@ -1,5 +1,5 @@
 /** Differences of a shadow run: as packets for people, and as a capture file for their tools. */
-import { packetText } from '../packet-text.js';
+import { packetText } from '../packet/text.js';
 import { type CapturedPacket, encodePcapng } from '../pcapng.js';
 import type { ShadowAnswer, ShadowDifference, ShadowReport } from '../shadow.js';
 import { duration, grouped } from './numbers.js';

@@ -108,7 +108,13 @@ ${KEY}${OPEN}`,
     27,
   ],
   ['a float as key', "HashTable.of<f64, u32>('t', 10);\n", /f64 can't be a key/, 1, 1],
-  ['a string as key', "HashTable.of<string, u32>('t', 10);\n", /String can't be in a table: it is a reference/, 1, 1],
+  [
+    'a string as key',
+    "HashTable.of<string, u32>('t', 10);\n",
+    /String can't be in a table: it is a reference/,
+    1,
+    1,
+  ],
 ];
 
 test.each(REFUSED)('%s is refused', async (_name, text, message, line, column) => {
