@@ -11,6 +11,7 @@ use wirelet_packet::{FrameCache, clock};
 use crate::burst::{Burst, BurstPage, GONE};
 use crate::fault::Fault;
 use crate::program::{Instance, OnFault, Program};
+use crate::sampler::Sampler;
 
 /// A program on one lcore.
 #[derive(Default)]
@@ -21,6 +22,8 @@ pub struct Slot {
     pub instance: Option<Instance>,
     /// The generation before: gets what the program can't answer (`onFault: 'previous'`).
     pub fallback: Option<Instance>,
+    /// Copies packets for a shadow run, while there is one.
+    pub sampler: Option<Box<Sampler>>,
     /// What it did here.
     pub stats: ProgramBlock,
 }
@@ -29,7 +32,8 @@ impl Slot {
     /// A program that is ready to run.
     pub fn new(program: Arc<Program>, instance: Instance) -> Slot {
         let stats = ProgramBlock { health: health::UP, ..ProgramBlock::default() };
-        Slot { program: Some(program), instance: Some(instance), fallback: None, stats }
+        let (fallback, sampler) = (None, None);
+        Slot { program: Some(program), instance: Some(instance), fallback, sampler, stats }
     }
 
     /// What untouched packets get.
@@ -103,6 +107,9 @@ pub fn run(
             bypass(index, slot, burst, way, &mut faults);
             continue;
         };
+        if let Some(sampler) = &mut slot.sampler {
+            sampler.take(way.frames.region(), burst, way.header.now_ns);
+        }
         let started = clock::cycles();
         let packets = burst.live_count as u64;
         if let Err(fault) = enter(instance, &mut slot.stats, burst, way) {

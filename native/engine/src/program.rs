@@ -59,7 +59,7 @@ pub struct Program {
     /// What it shares with its earlier and later generations.
     pub state: Arc<ProgramState>,
     pre: InstancePre<Guest>,
-    settings: Option<Backing>,
+    settings: Option<Arc<Backing>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -92,6 +92,19 @@ impl Program {
             config,
             _ticker: Ticker::hold(),
         })
+    }
+
+    /// The same code with other state.
+    pub fn with_state(&self, state: Arc<ProgramState>) -> Program {
+        Program {
+            config: self.config.clone(),
+            info: self.info.clone(),
+            code_bytes: self.code_bytes,
+            state,
+            pre: self.pre.clone(),
+            settings: self.settings.clone(),
+            _ticker: Arc::clone(&self._ticker),
+        }
     }
 
     /// A new instance of a program that has run here before, with the tables as they are.
@@ -302,7 +315,7 @@ impl Guest {
     }
 }
 
-fn settings_page(config: &ProgramConfig) -> Result<Option<Backing>, Error> {
+fn settings_page(config: &ProgramConfig) -> Result<Option<Arc<Backing>>, Error> {
     if config.settings.len() > limits::SETTINGS_BYTES_MAX {
         let message = format!("{}: {} bytes of settings", config.name, config.settings.len());
         return Err(Error::new(ErrorCode::Settings, message));
@@ -313,5 +326,5 @@ fn settings_page(config: &ProgramConfig) -> Result<Option<Backing>, Error> {
     unsafe {
         page.base().copy_from_nonoverlapping(config.settings.as_ptr(), config.settings.len());
     }
-    Ok(Some(page))
+    Ok(Some(Arc::new(page)))
 }

@@ -26,6 +26,17 @@ pub struct Runner {
     pub stats: ProgramBlock,
 }
 
+/// One packet before a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Port it came in by.
+    pub port: u16,
+    /// The 32 bits it carries.
+    pub mark: u32,
+}
+
 /// One packet after a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -53,7 +64,14 @@ impl Runner {
     /// # Errors
     /// As [`Program::new`] and [`Program::instantiate`].
     pub fn new(config: ProgramConfig) -> Result<Runner, Error> {
-        let program = Arc::new(Program::new(config, ProgramState::new(1)?)?);
+        Self::of(Arc::new(Program::new(config, ProgramState::new(1)?)?))
+    }
+
+    /// Loads a program with the state that it has.
+    ///
+    /// # Errors
+    /// As [`Program::instantiate`].
+    pub fn of(program: Arc<Program>) -> Result<Runner, Error> {
         let frames = RegionConfig {
             frames: limits::BURST_MAX,
             frame_bytes: limits::FRAME_BYTES_MAX,
@@ -83,6 +101,15 @@ impl Runner {
     /// # Errors
     /// `WIRELET_E_CONFIG_LIMIT` for no or too many packets, or one that is longer than a frame.
     pub fn run(&mut self, packets: &[(&[u8], u16)]) -> Result<Run, Error> {
+        let given = |&(bytes, port): &(_, _)| Given { bytes, port, mark: 0 };
+        self.run_at(&packets.iter().map(given).collect::<Vec<_>>(), clock::now_ns())
+    }
+
+    /// As [`Runner::run`], at a time of the monotonic clock.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run_at(&mut self, packets: &[Given<'_>], now_ns: u64) -> Result<Run, Error> {
         if self.instance.is_none() {
             self.load().map_err(|fault| fault.error)?;
         }
@@ -93,7 +120,7 @@ impl Runner {
             lcore: 0,
             generation: 1,
             flags: 0,
-            now_ns: clock::now_ns(),
+            now_ns,
             reserved: [0; 5],
         };
         let live = &burst.live[..burst.live_count];
@@ -128,10 +155,10 @@ impl Runner {
 
     fn fill(
         &self,
-        packets: &[(&[u8], u16)],
+        packets: &[Given<'_>],
         frames: &mut wirelet_packet::FrameCache,
     ) -> Result<Burst, Error> {
-        let longest = packets.iter().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
+        let longest = packets.iter().map(|given| given.bytes.len()).max().unwrap_or(0);
         if packets.is_empty()
             || packets.len() > limits::BURST_MAX
             || longest > self.region.data_room()
@@ -140,12 +167,13 @@ impl Runner {
             return Err(Error::new(ErrorCode::ConfigLimit, message));
         }
         let mut burst = Burst::new();
-        for (mbuf, (bytes, port)) in burst.mbufs.iter_mut().zip(packets) {
+        for (mbuf, Given { bytes, port, mark }) in burst.mbufs.iter_mut().zip(packets) {
             *mbuf = Mbuf {
                 frame: frames.take().expect("a burst's frames are all free between runs"),
                 offset: limits::HEADROOM_BYTES as u16,
                 length: bytes.len() as u16,
                 port: *port,
+                mark: *mark,
                 ..Mbuf::default()
             };
             // SAFETY: headroom and length lie within the frame (checked above), which is ours.

@@ -32,6 +32,13 @@ pub struct StateTable {
     idle: bool,
 }
 
+impl StateTable {
+    /// The same, with `table` on the only lcore.
+    pub fn on_one_lcore(&self, table: Arc<Table>) -> StateTable {
+        StateTable { tables: vec![table], ..self.clone() }
+    }
+}
+
 /// A table as a program asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -112,6 +119,15 @@ impl ProgramState {
         let values = (0..lcores).map(|_| new_state()).collect::<Result<_, _>>()?;
         let (counters, tables) = (CounterNames::default(), RwLock::default());
         Ok(Arc::new(ProgramState { counters, values, tables }))
+    }
+
+    /// State on one lcore that begins with these tables.
+    ///
+    /// # Errors
+    /// `WIRELET_E_MEMORY_EXHAUSTED`.
+    pub fn with_tables(tables: Vec<StateTable>) -> Result<Arc<ProgramState>, Error> {
+        let (counters, tables) = (CounterNames::default(), RwLock::new(tables));
+        Ok(Arc::new(ProgramState { counters, values: vec![new_state()?], tables }))
     }
 
     /// Memory of the counters on one lcore.

@@ -363,8 +363,10 @@ impl Changes {
         }
         self.control.check_all_run()?;
         let started = Instant::now();
-        for next in &mut next {
-            self.copy_ahead(next)?;
+        for Next { slot, draft, .. } in &mut next {
+            for (lcore, copy) in &mut draft.copies {
+                self.copy_ahead(*slot, *lcore, copy)?;
+            }
         }
         report.copy = started.elapsed();
         let published = Instant::now();
@@ -410,34 +412,65 @@ impl Changes {
         Ok(next)
     }
 
-    /// Copies what grows while the lcores go on writing it; what changes meanwhile is marked, and
-    /// copied again, until few enough groups are left for the lcore itself.
-    fn copy_ahead(&self, next: &mut Next) -> Result<(), Error> {
-        for (lcore, copy) in &mut next.draft.copies {
-            let lcore = *lcore;
-            for windows in self.windows[lcore].of(next.slot) {
-                let Some(index) = windows.find(copy.from()) else { continue };
-                let windows = Arc::clone(windows);
-                self.control.at_boundary(lcore, move |_| {
-                    windows.track(index, true);
-                    Some(())
-                })?;
+    /// Copies a table of one lcore while that goes on writing it; what changes meanwhile is marked,
+    /// and copied again, until few enough groups are left for the lcore itself. Marks stay on.
+    ///
+    /// # Errors
+    /// `WIRELET_E_STATE` when the lcore does not run.
+    pub(crate) fn copy_ahead(
+        &self,
+        slot: usize,
+        lcore: usize,
+        copy: &mut TableCopy,
+    ) -> Result<(), Error> {
+        for (windows, index) in self.tracked(slot, lcore, std::slice::from_ref(copy)) {
+            self.control.at_boundary(lcore, move |_| {
+                windows.track(index, true);
+                Some(())
+            })?;
+        }
+        copy.copy_all();
+        for _ in 0..COPY_PASSES_MAX {
+            let left = copy.harvest();
+            if left == 0 {
+                break;
             }
-            copy.copy_all();
-            for _ in 0..COPY_PASSES_MAX {
-                let left = copy.harvest();
-                if left == 0 {
-                    break;
-                }
-                // Whoever got a reference before its mark was taken has written by then.
-                self.control.at_boundary(lcore, |_| Some(()))?;
-                copy.copy_harvested();
-                if left <= GROUPS_PER_BOUNDARY {
-                    break;
-                }
+            // Whoever got a reference before its mark was taken has written by then.
+            self.control.at_boundary(lcore, |_| Some(()))?;
+            copy.copy_harvested();
+            if left <= GROUPS_PER_BOUNDARY {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Where one lcore's instances see the tables that are copied, and as which of theirs.
+    pub(crate) fn tracked(
+        &self,
+        slot: usize,
+        lcore: usize,
+        copies: &[TableCopy],
+    ) -> Vec<(Arc<Windows>, usize)> {
+        let seen = |windows: &Arc<Windows>| {
+            let windows = Arc::clone(windows);
+            let of = |copy: &TableCopy| Some((Arc::clone(&windows), windows.find(copy.from())?));
+            copies.iter().filter_map(of).collect::<Vec<_>>()
+        };
+        self.windows[lcore].of(slot).flat_map(seen).collect()
+    }
+
+    /// The program of this name, and its slot.
+    ///
+    /// # Errors
+    /// `WIRELET_E_CONFIG_UNKNOWN_PROGRAM`.
+    pub(crate) fn program(&self, name: &str) -> Result<(usize, Arc<Program>), Error> {
+        let named = |(slot, held): (usize, &Option<Arc<Program>>)| {
+            let held = held.as_ref().filter(|held| held.config.name == name)?;
+            Some((slot, Arc::clone(held)))
+        };
+        let found = self.slots.iter().enumerate().find_map(named);
+        found.ok_or_else(|| Error::new(ErrorCode::ConfigUnknownProgram, name))
     }
 
     /// What `next` was is what runs.

@@ -105,13 +105,8 @@ impl Changes {
     }
 
     fn target(&self, program: &str, table: &str, lcore: Option<usize>) -> Result<Target, Error> {
-        let named = |(slot, held): (usize, &Option<Arc<crate::program::Program>>)| {
-            let held = held.as_ref().filter(|held| held.config.name == program)?;
-            Some((slot, Arc::clone(&held.state)))
-        };
-        let found = self.slots.iter().enumerate().find_map(named);
-        let (slot, state) =
-            found.ok_or_else(|| Error::new(ErrorCode::ConfigUnknownProgram, program))?;
+        let (slot, program) = self.program(program)?;
+        let state = Arc::clone(&program.state);
         let table = state.table(table)?;
         let count = self.places.len();
         let lcores = match lcore {

@@ -13,6 +13,7 @@ use wirelet_engine::ports::PortConfig;
 use wirelet_packet::RegionConfig;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
+use crate::shadow::{ShadowOptions, ShadowTask};
 use crate::swap::{GenerationSpec, SwapTask};
 use crate::tables::{self, Command, CommandTask, TableInfo, TablePart};
 
@@ -154,6 +155,12 @@ impl Appliance {
     #[napi]
     pub fn rollback(&self) -> AsyncTask<SwapTask> {
         AsyncTask::new(SwapTask::rollback(self.appliance.changes()))
+    }
+
+    /// Runs `candidate` beside the running program of its name over a sample of its packets.
+    #[napi]
+    pub fn shadow(&self, candidate: ProgramSpec, options: ShadowOptions) -> AsyncTask<ShadowTask> {
+        AsyncTask::new(ShadowTask::new(self.appliance.changes(), candidate, options))
     }
 
     /// Every program's tables.

@@ -7,6 +7,7 @@ mod appliance;
 mod bench;
 mod convert;
 mod runner;
+mod shadow;
 mod swap;
 mod tables;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use wirelet_abi::{Error, ErrorCode};
+use wirelet_engine::fault::Fault;
 use wirelet_engine::runner;
 use wirelet_engine::state::StateTable;
 
@@ -151,6 +152,16 @@ impl Runner {
     }
 }
 
+/// A fault, and the packet's place in its burst.
+pub fn run_fault((fault, packet): (Fault, Option<usize>)) -> RunFault {
+    RunFault {
+        code: fault.error.code.code().into(),
+        message: fault.error.message.clone(),
+        frames: frames(&fault),
+        packet: packet.map_or(-1, |index| index as i32),
+    }
+}
+
 fn result(run: runner::Run) -> RunResult {
     let verdict = |packet: &runner::Answered| {
         packet.verdict.map_or("undecided", wirelet_abi::Verdict::name).to_string()
@@ -159,12 +170,7 @@ fn result(run: runner::Run) -> RunResult {
         verdicts: run.packets.iter().map(verdict).collect(),
         egress: run.packets.iter().map(|packet| packet.egress.into()).collect(),
         marks: run.packets.iter().map(|packet| packet.mark).collect(),
-        fault: run.fault.map(|(fault, packet)| RunFault {
-            code: fault.error.code.code().into(),
-            message: fault.error.message.clone(),
-            frames: frames(&fault),
-            packet: packet.map_or(-1, |index| index as i32),
-        }),
+        fault: run.fault.map(run_fault),
         packets: run.packets.into_iter().map(|packet| packet.bytes.into()).collect(),
     }
 }
