@@ -125,6 +125,17 @@ impl Table {
         }
     }
 
+    /// Where the value of `key` lies, in bytes from the start of the memory: what a program's look-up
+    /// does, for benches to compare with. HASH and LRU only.
+    ///
+    /// # Panics
+    /// When the table has no groups.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        let hash = self.hash();
+        hash.find(key).map(|place| hash.value(place))
+    }
+
     /// At most `max` keys from `cursor` on (0 at first), while programs go on: `(key, value)`, and
     /// the cursor to go on from, `None` at the end. A key that stays is listed exactly once, unless
     /// the table is replaced by a larger one meanwhile: then perhaps twice.
