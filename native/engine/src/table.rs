@@ -1,13 +1,16 @@
 //! Tables: the state of programs. Their native side; layout and rules are declared in
 //! `wirelet_abi::table`, the design is docs/design/tables.md. Read in this order: `shape` (where
 //! everything lies), `state` (what one can do with a table), `hash`, `live`,
-//! `repair`, `copy`.
+//! `repair`, `copy`, `lpm`.
 
 mod array;
 mod copy;
 mod hash;
 mod live;
+mod lpm;
+mod make;
 mod memory;
+mod prefixes;
 mod repair;
 mod shape;
 mod state;

@@ -43,6 +43,7 @@ impl TableCopy {
         let (source, target) = (from.shape(), to.shape());
         let smaller = match source.kind {
             kind::ARRAY => target.capacity < source.capacity,
+            kind::LPM4 | kind::LPM6 => !has_room_for_prefixes(&from, &to),
             _ => to.geometry().groups < from.geometry().groups,
         };
         if source.kind != target.kind || source.key_bytes != target.key_bytes || smaller {
@@ -102,8 +103,10 @@ impl TableCopy {
         copied
     }
 
-    /// Copies everything; on the control thread, the first pass.
+    /// Copies everything; on the control thread, the first pass. Prefixes, which only that thread
+    /// writes, are complete then.
     pub fn copy_all(&mut self) {
+        copy_prefixes(&self.from, &self.to);
         if self.from.shape().kind == kind::ARRAY {
             self.to.array().copy(&self.from.array());
         }
@@ -135,6 +138,9 @@ impl TableCopy {
         }
         if self.harvested.iter().any(|&bits| bits != 0) {
             return false;
+        }
+        if self.used.is_empty() {
+            return true;
         }
         let to = self.to.hash();
         to.copy_header(&self.from.hash());
@@ -206,6 +212,27 @@ fn copy_entry(from: &Hash<'_>, source: Place, to: &Hash<'_>, target: Place) {
     if from.shape.kind == kind::LRU {
         to.set_age(target, from.age(source));
     }
+}
+
+/// Whether all prefixes that one table can hold fit into another.
+fn has_room_for_prefixes(from: &Table, to: &Table) -> bool {
+    let (source, target) = (from.geometry(), to.geometry());
+    to.shape().capacity >= from.shape().capacity
+        && target.nodes >= source.nodes
+        && target.root_bits >= source.root_bits
+}
+
+fn copy_prefixes(from: &Table, to: &Table) {
+    let (Some(source), Some(mut target)) = (from.lpm(), to.lpm()) else { return };
+    target.clear();
+    target.settle();
+    for (prefix, value) in source.read(0, usize::MAX).0 {
+        // There is room for all, unless somebody else has written into the rules.
+        if target.set(prefix, value).is_err() {
+            break;
+        }
+    }
+    to.set_count(target.count());
 }
 
 /// The first group from `start` on that is marked.

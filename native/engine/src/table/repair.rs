@@ -34,6 +34,12 @@ impl Table {
     /// twice, and counts anew; by the table's only writer. Takes any bytes, and a time that depends
     /// on the table's size only.
     pub fn repair(&self) -> Repaired {
+        if let Some(mut lpm) = self.lpm() {
+            let misplaced = lpm.recover() as u32;
+            self.set_count(lpm.count());
+            let count = lpm.count() as u32;
+            return Repaired { count, misplaced, ..Repaired::default() };
+        }
         match self.shape().kind {
             kind::ARRAY => Repaired::default(),
             _ => repair_hash(&self.hash()),

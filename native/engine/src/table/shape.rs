@@ -53,21 +53,21 @@ impl Shape {
     }
 
     fn check_size(&self, name: &str) -> Result<(), Error> {
-        let bytes = Geometry::of(self).bytes as u64;
-        let window = u64::from(guest::STATE_WINDOW_END - guest::TABLES);
-        let lpm = matches!(self.kind, kind::LPM4 | kind::LPM6);
-        if lpm && !self.shared {
+        if self.is_lpm() && !self.shared {
             return refused(format!("{name} table: it can only be `shared`"));
         }
+        let geometry = Geometry::of(self);
+        let most = limits::TABLE_ARRAY_BYTES_MAX;
         // An array that its program writes is copied in one go, at a burst boundary.
-        let own_array = self.kind == kind::ARRAY && !self.shared;
-        let most = if own_array { limits::TABLE_ARRAY_BYTES_MAX } else { window };
-        if bytes > most {
-            let mib = bytes.div_ceil(1 << 20);
-            let message = format!("{name} table: {} of capacity are {mib} MiB", self.capacity);
-            return refused(format!("{message}, the most is {}", most >> 20));
+        if self.kind == kind::ARRAY && !self.shared && geometry.bytes as u64 > most {
+            let message = format!("array of {} bytes, at most {most}", geometry.bytes);
+            return refused(format!("{message} for one that its program writes"));
         }
-        Ok(())
+        geometry.check()
+    }
+
+    fn is_lpm(&self) -> bool {
+        matches!(self.kind, kind::LPM4 | kind::LPM6)
     }
 }
 
@@ -154,8 +154,25 @@ impl Geometry {
         Geometry { stride, bytes: end.next_multiple_of(64), ..empty }
     }
 
-    /// The geometry of an LPM table with room for `nodes` nodes.
-    pub fn lpm(shape: &Shape, nodes: usize) -> Geometry {
+    /// As it is, but for an LPM table with room for at least `nodes` nodes.
+    pub fn with_nodes(self, shape: &Shape, nodes: usize) -> Geometry {
+        if self.root_bits == 0 { self } else { Self::lpm(shape, nodes.max(self.nodes)) }
+    }
+
+    /// Whether it fits into a program's memory.
+    ///
+    /// # Errors
+    /// `WIRELET_E_TABLES`.
+    pub fn check(&self) -> Result<(), Error> {
+        let window = (guest::STATE_WINDOW_END - guest::TABLES) as usize;
+        if self.bytes > window {
+            let mib = self.bytes.div_ceil(1 << 20);
+            return refused(format!("a table of {mib} MiB, at most {}", window >> 20));
+        }
+        Ok(())
+    }
+
+    fn lpm(shape: &Shape, nodes: usize) -> Geometry {
         let root_bits = root_bits(shape.capacity);
         let empty = Self::empty();
         let entries = empty.tags + (size_of::<u32>() << root_bits);
@@ -211,11 +228,11 @@ fn default_nodes(shape: &Shape) -> usize {
     let capacity = shape.capacity as usize;
     match (shape.kind, root_bits(shape.capacity)) {
         // Longer than 24 bits: less than 1 in 100.
-        (kind::LPM4, 24) => 1024 + capacity / 16,
+        (kind::LPM4, 24) => 1024 + (capacity / 16).min(1 << 17),
         // The most that any prefixes need: one node for bits 17 to 24, one for 25 to 32.
         (kind::LPM4, _) => 2 * capacity,
-        // Two in three are /48 or longer, and share the nodes above them.
-        (_, 24) => 1024 + capacity,
+        // Half of them are /48, and share the nodes above.
+        (_, 24) => 1024 + capacity.min(1 << 18),
         (_, _) => 64 + 4 * capacity,
     }
 }

@@ -1,19 +1,17 @@
 //! A table: memory that a program writes, and what native code may do with it meanwhile.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wirelet_abi::table::{TableEntry, TableHeader, kind};
 use wirelet_abi::{Error, ErrorCode};
-use wirelet_packet::{Backing, Pages};
+use wirelet_packet::Backing;
 
 use super::array::Array;
 use super::hash::Hash;
-use super::live;
+use super::lpm::Lpm;
 use super::memory::Memory;
 use super::shape::{Geometry, Shape};
-
-/// From so many bytes on hugepages are tried: at random, nearly each look-up misses the TLB.
-const HUGE_PAGES_BYTES: usize = 2 << 20;
+use super::{live, prefixes};
 
 /// A table. Whoever has it may read it at any time; `set`, `delete`, `clear` and `repair` are for
 /// its only writer: the lcore it belongs to, or the control thread while no lcore has it.
@@ -24,6 +22,8 @@ pub struct Table {
     geometry: Geometry,
     seed: u64,
     backing: Arc<Backing>,
+    /// The rules of an LPM table; its writers and readers of them wait for each other.
+    lpm: Option<Mutex<Lpm>>,
 }
 
 /// Numbers from a table's header: shown, never used.
@@ -43,26 +43,19 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 pub type Listing = (Vec<Entry>, Option<u64>);
 
 impl Table {
-    /// An empty table with a random seed.
-    ///
-    /// # Errors
-    /// `WIRELET_E_TABLES`, `WIRELET_E_MEMORY_EXHAUSTED`.
-    pub fn new(name: &str, shape: &Shape) -> Result<Table, Error> {
-        Self::with_seed(name, shape, random_seed()?)
-    }
-
-    /// An empty table whose hash begins at `seed`: a copy keeps the seed of its source.
-    ///
-    /// # Errors
-    /// `WIRELET_E_TABLES`, `WIRELET_E_MEMORY_EXHAUSTED`.
-    pub fn with_seed(name: &str, shape: &Shape, seed: u64) -> Result<Table, Error> {
-        shape.check()?;
-        if matches!(shape.kind, kind::LPM4 | kind::LPM6) {
-            return Err(Error::new(ErrorCode::Tables, "LPM tables are not there yet"));
-        }
-        let geometry = Geometry::of(shape);
-        let backing = Arc::new(allocate(geometry.bytes)?);
-        Ok(Table { name: name.into(), shape: *shape, geometry, seed, backing })
+    /// A table in zeroed memory.
+    pub(super) fn over(
+        name: &str,
+        shape: &Shape,
+        geometry: Geometry,
+        seed: u64,
+        backing: Backing,
+    ) -> Table {
+        assert!(geometry.bytes <= backing.bytes(), "{name}: {} bytes", geometry.bytes);
+        let backing = Arc::new(backing);
+        let is_lpm = geometry.root_bits > 0;
+        let lpm = is_lpm.then(|| Mutex::new(Lpm::new(&backing, &geometry, shape)));
+        Table { name: name.into(), shape: *shape, geometry, seed, backing, lpm }
     }
 
     /// Its name.
@@ -109,10 +102,19 @@ impl Table {
         Array { memory: self.memory(), geometry: &self.geometry, shape: &self.shape }
     }
 
+    pub(super) fn lpm(&self) -> Option<MutexGuard<'_, Lpm>> {
+        // A writer that panicked has left rules and tree as they were or as they were to be.
+        Some(self.lpm.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The value of `key`, while programs go on. A value that a program writes in place, through a
-    /// reference, is whole per field only.
+    /// reference, is whole per field only. LPM: of the longest prefix that the address `key` lies in,
+    /// or of exactly the prefix `key`, when its length follows the address.
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         let value_bytes = self.shape.value_bytes as usize;
+        if let Some(lpm) = self.lpm() {
+            return prefixes::get(self, &lpm, key);
+        }
         match self.shape.kind {
             kind::ARRAY => {
                 let at = self.array().find(key)?;
@@ -123,10 +125,24 @@ impl Table {
         }
     }
 
+    /// Where the value of `key` lies, in bytes from the start of the memory: what a program's look-up
+    /// does, for benches to compare with. HASH and LRU only.
+    ///
+    /// # Panics
+    /// When the table has no groups.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        let hash = self.hash();
+        hash.find(key).map(|place| hash.value(place))
+    }
+
     /// At most `max` keys from `cursor` on (0 at first), while programs go on: `(key, value)`, and
     /// the cursor to go on from, `None` at the end. A key that stays is listed exactly once, unless
     /// the table is replaced by a larger one meanwhile: then perhaps twice.
     pub fn read(&self, cursor: u64, max: usize) -> Listing {
+        if let Some(lpm) = self.lpm() {
+            return prefixes::read(&lpm, cursor, max);
+        }
         match self.shape.kind {
             kind::ARRAY => self.read_array(cursor, max),
             _ => live::read(&self.hash(), cursor, max),
@@ -151,13 +167,18 @@ impl Table {
         (entries, None)
     }
 
-    /// Sets the value of `key`; by the table's only writer.
+    /// Sets the value of `key`; by the table's only writer. LPM: `key` is an address in network order
+    /// and a byte with the prefix's length, `value` a little-endian u32.
     ///
     /// # Errors
-    /// `WIRELET_E_TABLE_VALUE` when key or value are not of the table's sizes,
-    /// `WIRELET_E_TABLE_FULL` when a new key finds no room.
+    /// `WIRELET_E_TABLE_VALUE` when key or value are not what the table holds,
+    /// `WIRELET_E_TABLE_FULL` when a new key finds no room. An LPM table that is full before it has
+    /// as many prefixes as its capacity lacks nodes: [`Table::build`] makes one that has them.
     pub fn set(&self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.check_value(value)?;
+        if let Some(mut lpm) = self.lpm() {
+            return prefixes::set(self, &mut lpm, key, value);
+        }
         match self.shape.kind {
             kind::ARRAY => {
                 let at = self.array().find(key).ok_or_else(|| self.bad_key(key))?;
@@ -173,7 +194,7 @@ impl Table {
         }
     }
 
-    fn check_value(&self, value: &[u8]) -> Result<(), Error> {
+    pub(super) fn check_value(&self, value: &[u8]) -> Result<(), Error> {
         let bytes = self.shape.value_bytes as usize;
         if value.len() == bytes {
             return Ok(());
@@ -193,6 +214,9 @@ impl Table {
     /// Takes `key` out, an array's element back to zero; by the table's only writer. Whether it was
     /// there.
     pub fn delete(&self, key: &[u8]) -> bool {
+        if let Some(mut lpm) = self.lpm() {
+            return prefixes::delete(self, &mut lpm, key);
+        }
         match self.shape.kind {
             kind::ARRAY => {
                 let array = self.array();
@@ -207,6 +231,10 @@ impl Table {
 
     /// Takes everything out; by the table's only writer.
     pub fn clear(&self) {
+        if let Some(mut lpm) = self.lpm() {
+            lpm.clear();
+            return self.set_count(0);
+        }
         match self.shape.kind {
             kind::ARRAY => {
                 let array = self.array();
@@ -227,6 +255,18 @@ impl Table {
         entries.into_iter().try_for_each(|(key, value)| self.set(key, value))
     }
 
+    /// All lcores that read this LPM table have passed a burst boundary since its last change: what
+    /// that has left free is used again. Nothing for other tables.
+    pub fn settle(&self) {
+        if let Some(mut lpm) = self.lpm() {
+            lpm.settle();
+        }
+    }
+
+    pub(super) fn set_count(&self, count: usize) {
+        self.memory().store32(std::mem::offset_of!(TableHeader, count), count as u32);
+    }
+
     /// What the header says.
     pub fn counts(&self) -> Counts {
         let memory = self.memory();
@@ -236,24 +276,4 @@ impl Table {
             evicted: memory.load64(std::mem::offset_of!(TableHeader, evicted)),
         }
     }
-}
-
-fn allocate(bytes: usize) -> Result<Backing, Error> {
-    if bytes >= HUGE_PAGES_BYTES
-        && let Ok(backing) = Backing::new("wirelet-table", bytes, Pages::Huge)
-    {
-        return Ok(backing);
-    }
-    Backing::new("wirelet-table", bytes, Pages::Small)
-}
-
-fn random_seed() -> Result<u64, Error> {
-    let mut seed = [0u8; 8];
-    // SAFETY: the buffer has the length that is told.
-    let got = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
-    if got != seed.len() as isize {
-        let message = format!("getrandom: {}", std::io::Error::last_os_error());
-        return Err(Error::new(ErrorCode::Internal, message));
-    }
-    Ok(u64::from_ne_bytes(seed))
 }

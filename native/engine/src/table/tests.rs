@@ -4,6 +4,7 @@ mod array;
 mod copying;
 mod hash;
 mod hostile;
+mod lpm;
 mod repair;
 mod shape;
 
