@@ -23,6 +23,7 @@ export const SETTING_STRING: u32 = 3;
 export const SETTING_STRINGS: u32 = 4;
 export const SETTING_NUMBERS: u32 = 5;
 export const HISTOGRAM_BUCKETS: u32 = 256;
+export const HISTOGRAM_SUB_BITS: u32 = 3;
 export const TABLE_GROUP_ENTRIES: u32 = 15;
 export const TABLE_GROUP_CROWDED: u32 = 12;
 export const TABLE_TAG_EMPTY: u32 = 0;

@@ -1,4 +1,4 @@
-import { TABLE_HASH, TABLE_SHARED, TABLE_TAG_BUSY } from './abi';
+import { TABLE_HASH, TABLE_SHARED } from './abi';
 import { SharedTable } from './sharedtable';
 import { TableEntry } from './tableentry';
 import { TableFields } from './tablefields';
@@ -107,12 +107,7 @@ export class HashTable<K, V> {
     const hash = TableFields.hash<K>(key, table.seed);
     const at = TableProbe.find<K, V>(table, key, hash, true);
     if (at == 0) return insert<K, V>(table, key, value, hash);
-    table.begin();
-    const tag = TableProbe.tagOf<K, V>(table, at);
-    store<u8>(tag, <u8>TABLE_TAG_BUSY);
-    TableFields.write<V>(value, at);
-    store<u8>(tag, TableProbe.tag(hash));
-    table.end();
+    TableProbe.change<K, V>(table, at, value, hash);
     return true;
   }
 
@@ -123,9 +118,7 @@ export class HashTable<K, V> {
     const hash = TableFields.hash<K>(key, table.seed);
     const at = TableProbe.find<K, V>(table, key, hash, false);
     if (at == 0) return false;
-    table.begin();
     TableProbe.free<K, V>(table, at, hash);
-    table.end();
     return true;
   }
 

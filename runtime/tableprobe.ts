@@ -1,4 +1,4 @@
-import { TABLE_GROUP_CROWDED, TABLE_GROUP_ENTRIES, TABLE_TAG_USED } from './abi';
+import { TABLE_GROUP_CROWDED, TABLE_GROUP_ENTRIES, TABLE_TAG_BUSY, TABLE_TAG_USED } from './abi';
 import { TableEntry } from './tableentry';
 import { TableFields } from './tablefields';
 
@@ -88,22 +88,29 @@ export class TableProbe {
     table.count++;
   }
 
+  /** Writes the value at `at` anew; its tag says that it is being written. */
+  @inline
+  static change<K, V>(table: TableEntry, at: usize, value: V, hash: u64): void {
+    const number = TableProbe.number<K, V>(table, at);
+    const tag = table.tags + number + number / TABLE_GROUP_ENTRIES;
+    table.begin();
+    store<u8>(tag, <u8>TABLE_TAG_BUSY);
+    TableFields.write<V>(value, at);
+    store<u8>(tag, TableProbe.tag(hash));
+    table.end();
+  }
+
   /** Frees the entry whose value is at `at`. */
   @inline
   static free<K, V>(table: TableEntry, at: usize, hash: u64): void {
     const number = TableProbe.number<K, V>(table, at);
     const group = number / TABLE_GROUP_ENTRIES;
-    store<u8>(table.tags + number + group, 0);
+    table.begin();
     table.mark(group);
+    store<u8>(table.tags + number + group, 0);
     table.count--;
     if (group != TableProbe.home(table, hash)) removeOverflow(table, hash);
-  }
-
-  /** Address of the tag of the entry whose value is at `at`. */
-  @inline
-  static tagOf<K, V>(table: TableEntry, at: usize): usize {
-    const number = TableProbe.number<K, V>(table, at);
-    return table.tags + number + number / TABLE_GROUP_ENTRIES;
+    table.end();
   }
 
   /** The number of an entry, 15 to a group. */

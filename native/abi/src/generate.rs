@@ -190,10 +190,11 @@ fn packet_flags() -> [(&'static str, u8); 3] {
 }
 
 /// What guests need to find a key, and to ask for a table.
-fn table_constants() -> [(&'static str, u64); 14] {
+fn table_constants() -> [(&'static str, u64); 15] {
     use table::{flags, kind};
     [
         ("HISTOGRAM_BUCKETS", histogram::BUCKETS as u64),
+        ("HISTOGRAM_SUB_BITS", histogram::SUB_BITS.into()),
         ("TABLE_GROUP_ENTRIES", table::GROUP_ENTRIES as u64),
         ("TABLE_GROUP_CROWDED", table::GROUP_CROWDED.into()),
         ("TABLE_TAG_EMPTY", table::TAG_EMPTY.into()),

@@ -2,7 +2,8 @@
 
 /// Buckets: everything up to 2^34 ns (17 s); longer falls into the last one.
 pub const BUCKETS: usize = 256;
-const SUB_BITS: u32 = 3;
+/// An octave has 2 to this power buckets.
+pub const SUB_BITS: u32 = 3;
 
 /// The bucket that `ns` falls into.
 #[inline]
