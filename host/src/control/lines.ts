@@ -1,4 +1,5 @@
 /** Bytes that come in pieces, to lines that come whole. */
+import type { Readable } from 'node:stream';
 import { WireletError } from '../error.js';
 
 const NEWLINE = 0x0a;
@@ -8,14 +9,12 @@ const NEWLINE = 0x0a;
  * the line before has been taken, so a sender can't run ahead.
  * @throws WIRELET_E_CONTROL for a line of more than `bytesMax` bytes
  */
-export async function* linesOf(
-  stream: AsyncIterable<Buffer>,
-  bytesMax: number,
-): AsyncGenerator<string> {
+export async function* linesOf(stream: Readable, bytesMax: number): AsyncGenerator<string> {
   let parts: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of stream) {
-    let rest = chunk;
+  // The stream stays open for an answer to what it has sent.
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    let rest = chunk as Buffer;
     for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
       refuseLong(bytes + end, bytesMax);
       yield Buffer.concat([...parts, rest.subarray(0, end)]).toString('utf8');

@@ -2,7 +2,7 @@
  * The control socket's listening side: bounded in clients, in bytes of a line and in time, and
  * whatever comes in, it is answered with a code.
  */
-import { chmodSync, linkSync, lstatSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { asWireletError, WireletError } from '../error.js';
@@ -20,14 +20,19 @@ const READ_MS = 10_000;
 /** Owner and group: who may write to it drives the appliance. */
 const SOCKET_MODE = 0o660;
 /** Others that start at the same moment may take the name first. */
-const CLAIMS_MAX = 5;
+const CLAIM_MS_MAX = 5000;
+/** To look at a socket and remove it takes a millisecond, or CONNECT_MS of one that hangs. */
+const LOCK_MS_MAX = 30_000;
+const LOCK_POLL_MS = 10;
+/** For those bytes of a client that was told to go to be thrown away. */
+const FAREWELL_MS = 1000;
 
 /** Where a request's answer goes, but for the last line. */
 export interface Sink {
   progress(text: string): void;
   /** Resolves when the client has room for more. */
   entries(entries: readonly Record<string, unknown>[]): Promise<void>;
-  /** The client has left: nobody reads this. */
+  /** The client has left, which a write finds out: nobody reads this. */
   readonly gone: boolean;
 }
 
@@ -103,9 +108,10 @@ export class ControlServer {
     await bind(this.#server, own);
     inFolder(own, () => chmodSync(own, SOCKET_MODE));
     this.#inode = lstatSync(own).ino;
-    for (let claim = 0; claim < CLAIMS_MAX; claim++) {
-      if (link(own, this.path)) return;
-      await removeStale(this.path, join(folder, 'old'));
+    const deadline = performance.now() + CLAIM_MS_MAX;
+    while (performance.now() < deadline) {
+      if (inFolder(this.path, () => unlessThere(() => linkSync(own, this.path)))) return;
+      await removeStale(this.path);
     }
     throw taken(this.path);
   }
@@ -114,7 +120,7 @@ export class ControlServer {
     socket.on('error', () => socket.destroy());
     if (this.#clients.size >= this.#limits.clientsMax) {
       const message = `${this.#limits.clientsMax} clients are connected, more are not served`;
-      socket.end(lineOf(failure(null, new WireletError('WIRELET_E_CONTROL', message))));
+      dismiss(socket, new WireletError('WIRELET_E_CONTROL', message));
       return;
     }
     this.#clients.add(socket);
@@ -159,7 +165,7 @@ class Client implements Sink {
       this.#socket.end();
     } catch (thrown) {
       // Bytes that are no lines, or a connection that broke: there is no going on.
-      if (!this.gone) this.#socket.end(lineOf(failure(null, thrown)));
+      dismiss(this.#socket, thrown);
     } finally {
       this.#session.close();
     }
@@ -200,6 +206,15 @@ class Client implements Sink {
   }
 }
 
+/** Says why and ends; what still comes is thrown away, or the reason might not arrive. */
+function dismiss(socket: Socket, thrown: unknown): void {
+  if (socket.destroyed) return;
+  socket.end(lineOf(failure(null, thrown)));
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
+  socket.once('close', () => clearTimeout(timer));
+}
+
 /** A result that is no JSON is a bug, and still an answer. */
 function textOf(message: Record<string, unknown>): string {
   try {
@@ -231,24 +246,22 @@ function bind(server: Server, path: string): Promise<void> {
   });
 }
 
-/** False when the name is taken. */
-function link(from: string, to: string): boolean {
-  return inFolder(to, () => {
-    try {
-      linkSync(from, to);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw error;
-    }
-  });
+/** False when `make` finds its name taken. */
+function unlessThere(make: () => void): boolean {
+  try {
+    make();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 /**
- * Takes the socket of a dead appliance away, under another name first: had another one come in
- * between, it would be that one's.
+ * Takes the socket of a dead appliance away; one process at a time, or the second would take away
+ * what the first has put in its place. Nobody else needs that lock: a name is linked once.
  */
-async function removeStale(path: string, aside: string): Promise<void> {
+async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) {
@@ -256,17 +269,24 @@ async function removeStale(path: string, aside: string): Promise<void> {
     throw new WireletError('WIRELET_E_CONTROL', message, { hint: 'Name another with --socket.' });
   }
   if (await answers(path)) throw taken(path);
-  try {
-    renameSync(path, aside);
-  } catch {
-    // It went by itself.
+  const lock = `${path}.lock`;
+  if (!takeLock(lock)) {
+    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
     return;
   }
-  if (await answers(aside)) {
-    link(aside, path);
-    throw taken(path);
+  try {
+    if (await answers(path)) throw taken(path);
+    rmSync(path, { force: true });
+  } finally {
+    rmdirSync(lock);
   }
-  rmSync(aside, { force: true });
+}
+
+/** False while somebody else has it; one whose owner was killed is nobody's after a while. */
+function takeLock(lock: string): boolean {
+  const made = inFolder(lock, () => lstatSync(lock, { throwIfNoEntry: false })?.mtimeMs);
+  if (made !== undefined && Date.now() - made > LOCK_MS_MAX) rmSync(lock, { recursive: true });
+  return inFolder(lock, () => unlessThere(() => mkdirSync(lock, { mode: 0o700 })));
 }
 
 function taken(path: string): WireletError {
