@@ -298,20 +298,18 @@ type Copies = (Vec<Arc<Table>>, Vec<(usize, TableCopy)>);
 /// Larger tables, and the copies that fill them. A shared one has no writer but the thread that
 /// calls this, so it is copied here and now.
 fn copies_of(old: &StateTable, wanted: &Wanted) -> Result<Copies, Error> {
-    let larger = |from: &Arc<Table>| {
+    let shape_for = |from: &Table| {
         let capacity = from.shape().capacity.max(wanted.shape.capacity);
-        let shape = Shape { capacity, ..wanted.shape };
-        Table::with_seed(&wanted.name, &shape, from.seed()).map(Arc::new)
+        Shape { capacity, ..wanted.shape }
     };
     if wanted.shape.shared {
         let from = &old.tables[0];
-        let to = larger(from)?;
-        copy_shared(from, &to)?;
+        let to = copy_shared(from, &shape_for(from))?;
         return Ok((vec![to; old.tables.len()], Vec::new()));
     }
     let mut copies = Copies::default();
     for (lcore, from) in old.tables.iter().enumerate() {
-        let to = larger(from)?;
+        let to = Arc::new(from.successor(&shape_for(from))?);
         copies.0.push(Arc::clone(&to));
         copies.1.push((lcore, TableCopy::new(Arc::clone(from), to)?));
     }
@@ -319,15 +317,16 @@ fn copies_of(old: &StateTable, wanted: &Wanted) -> Result<Copies, Error> {
 }
 
 /// Of a table that nobody writes meanwhile.
-fn copy_shared(from: &Arc<Table>, to: &Arc<Table>) -> Result<(), Error> {
-    if matches!(from.shape().kind, kind::LPM4 | kind::LPM6) {
+fn copy_shared(from: &Arc<Table>, shape: &Shape) -> Result<Arc<Table>, Error> {
+    if matches!(shape.kind, kind::LPM4 | kind::LPM6) {
         let (entries, _) = from.read(0, usize::MAX);
         let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-        return to.fill(entries);
+        return Table::build(from.name(), shape, entries).map(Arc::new);
     }
-    let mut copy = TableCopy::new(Arc::clone(from), Arc::clone(to))?;
+    let to = Arc::new(from.successor(shape)?);
+    let mut copy = TableCopy::new(Arc::clone(from), Arc::clone(&to))?;
     copy.copy_all();
     let copied = copy.finish(usize::MAX);
     assert!(copied, "nobody else writes a shared table");
-    Ok(())
+    Ok(to)
 }

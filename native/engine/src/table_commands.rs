@@ -144,6 +144,7 @@ impl Changes {
             let deleted = table.delete(key);
             // Nodes that it no longer needs are used again when no lcore can be in them.
             self.pass_boundaries()?;
+            table.settle();
             return Ok(deleted);
         }
         let mut entries = all(table);
@@ -200,9 +201,8 @@ impl Changes {
 
 fn build(target: &Target, entries: &[KeyValue]) -> Result<Arc<Table>, Error> {
     let old = &target.table.tables[0];
-    let table = Table::new(old.name(), old.shape())?;
-    table.fill(entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
-    Ok(Arc::new(table))
+    let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+    Table::build(old.name(), old.shape(), entries).map(Arc::new)
 }
 
 fn all(table: &Table) -> Vec<KeyValue> {
