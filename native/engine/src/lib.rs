@@ -6,6 +6,7 @@ pub mod appliance;
 pub mod bench;
 pub mod burst;
 pub mod check;
+pub mod code;
 pub mod control;
 pub mod counters;
 pub mod engine;

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Module, Store, TypedFunc, UpdateDeadline};
+use wasmtime::{Store, TypedFunc, UpdateDeadline};
 use wirelet_abi::{Error, ErrorCode, guest, limits};
 use wirelet_packet::{Backing, Pages, Region, clock};
 
-use crate::check::{ModuleInfo, check};
+use crate::code::Code;
 use crate::engine::{Ticker, engine};
 use crate::fault::{DeadlineMissed, Fault};
-use crate::imports::linker;
 use crate::log::LogWriter;
 use crate::memory::{Access, GuestMemory, take_created};
 use crate::state::{ProgramState, StateRules, Wanted};
@@ -50,15 +49,12 @@ pub enum OnFault {
 
 /// A program: checked, compiled, ready to be instantiated on any lcore. Shared by all of them.
 pub struct Program {
-    /// What the host said.
+    /// What the host said, without the module.
     pub config: ProgramConfig,
-    /// What the door found.
-    pub info: ModuleInfo,
-    /// Bytes of machine code.
-    pub code_bytes: usize,
+    /// Its machine code.
+    pub code: Arc<Code>,
     /// What it shares with its earlier and later generations.
     pub state: Arc<ProgramState>,
-    pre: InstancePre<Guest>,
     settings: Option<Arc<Backing>>,
     _ticker: Arc<Ticker>,
 }
@@ -75,36 +71,18 @@ impl Program {
             let message = format!("{}: a deadline of {} ns", config.name, config.deadline_ns);
             return Err(Error::new(ErrorCode::ConfigLimit, message));
         }
-        let info = check(&config.wasm)?;
-        let compiled = Module::new(engine(), &config.wasm)
-            .map_err(|error| Error::new(ErrorCode::ModuleFeature, format!("{error:#}")))?;
-        let code = compiled.image_range();
-        let pre = linker()
-            .instantiate_pre(&compiled)
-            .map_err(|error| Error::new(ErrorCode::ModuleImport, format!("{error:#}")))?;
+        let code = Code::of(&config.wasm)?;
         let settings = settings_page(&config)?;
-        Ok(Program {
-            info,
-            code_bytes: code.end as usize - code.start as usize,
-            state,
-            pre,
-            settings,
-            config,
-            _ticker: Ticker::hold(),
-        })
+        // The code keeps the module's bytes.
+        let config = ProgramConfig { wasm: Vec::new(), ..config };
+        Ok(Program { config, code, state, settings, _ticker: Ticker::hold() })
     }
 
     /// The same code with other state.
     pub fn with_state(&self, state: Arc<ProgramState>) -> Program {
-        Program {
-            config: self.config.clone(),
-            info: self.info.clone(),
-            code_bytes: self.code_bytes,
-            state,
-            pre: self.pre.clone(),
-            settings: self.settings.clone(),
-            _ticker: Arc::clone(&self._ticker),
-        }
+        let (config, code) = (self.config.clone(), Arc::clone(&self.code));
+        let settings = self.settings.clone();
+        Program { config, code, state, settings, _ticker: Arc::clone(&self._ticker) }
     }
 
     /// A new instance of a program that has run here before, with the tables as they are.
@@ -153,7 +131,7 @@ impl Program {
         // Before instantiating: with the default of 0 the instantiation itself traps once the epoch
         // has moved (DESIGN §6).
         store.set_epoch_deadline(1);
-        let instance = self.pre.instantiate(&mut store);
+        let instance = self.code.pre.instantiate(&mut store);
         let memory = take_created().transpose().map_err(Fault::plain)?;
         let of_load = |error: wasmtime::Error| Fault::from_wasmtime(&error, true);
         let instance = instance.map_err(of_load)?;

@@ -59,11 +59,11 @@ pub fn check_module(wasm: Uint8Array) -> napi::Result<ModuleInfo> {
             ProgramState::new(1)?,
         )?;
         Ok(ModuleInfo {
-            functions: program.info.functions,
-            memory_bytes: program.info.memory_bytes as u32,
-            imports: program.info.imports.clone(),
-            on_load: program.info.on_load,
-            code_bytes: program.code_bytes as u32,
+            functions: program.code.info.functions,
+            memory_bytes: program.code.info.memory_bytes as u32,
+            imports: program.code.info.imports.clone(),
+            on_load: program.code.info.on_load,
+            code_bytes: program.code.bytes as u32,
             compile_ms: started.elapsed().as_secs_f64() * 1e3,
         })
     })
