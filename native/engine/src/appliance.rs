@@ -16,6 +16,7 @@ use crate::engine::{Ticker, engine};
 use crate::event::{Event, Events, What};
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
+use crate::port::Port;
 use crate::ports::{OpenPorts, PortConfig, open_ports};
 use crate::program::{Places, Program, ProgramConfig};
 use crate::rebuild::{self, Supervisor};
@@ -81,10 +82,10 @@ impl Appliance {
     ///
     /// # Errors
     /// Every code of devices, modules, programs and memory.
-    pub fn new(config: ApplianceConfig) -> Result<Appliance, Error> {
+    pub fn new(mut config: ApplianceConfig) -> Result<Appliance, Error> {
         check_limits(&config)?;
         let lcores = config.lcores.len();
-        let programs = load(config.programs, lcores)?;
+        let programs = load(std::mem::take(&mut config.programs), lcores)?;
         let slots_max = (programs.len() + limits::PROGRAMS_SPARE).min(limits::PROGRAMS_MAX);
         let region = Region::new(config.region)?;
         let events = Events::default();
@@ -93,7 +94,7 @@ impl Appliance {
         let (sender, receiver) = rebuild::channel(lcores, slots_max);
         let control = Control::new(controls, config.ports.len(), sender, config.offline);
         let control = Arc::new(control);
-        let OpenPorts { mut per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
+        let OpenPorts { per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
         let stats = StatsPage::new(lcores, config.ports.len(), slots_max, region.frames())?;
         let pages = (0..lcores).map(|_| BurstPage::new()).collect::<Result<Vec<_>, _>>()?;
         let places = pages.iter().enumerate().map(|(lcore, page)| Places {
@@ -111,33 +112,8 @@ impl Appliance {
             (programs, slots_max),
             config.ports.iter().map(PortConfig::route).collect(),
         );
-        let mut rings = handover_rings(lcores);
-        let mut waiting = Vec::new();
-        for (index, page) in pages.into_iter().enumerate() {
-            let ports = std::mem::take(&mut per_lcore[index]);
-            let devices = ports.iter().filter(|port| port.device.is_some()).count();
-            let (outgoing, incoming) = std::mem::take(&mut rings[index]);
-            waiting.push(Box::new(Lcore {
-                index,
-                ports,
-                slots: changes.first_slots(index)?,
-                places: changes.places(index).clone(),
-                frames: region.cache(),
-                page,
-                burst: Burst::new(),
-                burst_max: config.burst,
-                gather: Vec::with_capacity(limits::BURST_MAX),
-                outgoing,
-                incoming,
-                stats: LcoreBlock::default(),
-                writer: stats.writer(index),
-                idler: Idler::new(config.idle, devices),
-                control: Arc::clone(&control),
-                events: events.sender(index as u32),
-                generation: 1,
-                taken: 0,
-            }));
-        }
+        let parts = Parts { region: &region, stats: &stats, control: &control, events: &events };
+        let waiting = parts.lcores(&config, pages, per_lcore, &mut changes)?;
         let changes = Arc::new(Mutex::new(changes));
         let supervisor =
             Supervisor { changes: Arc::clone(&changes), control: Arc::clone(&control) };
@@ -308,6 +284,53 @@ impl Appliance {
 impl Drop for Appliance {
     fn drop(&mut self) {
         let _ = self.close();
+    }
+}
+
+/// What lcores share.
+struct Parts<'a> {
+    region: &'a Arc<Region>,
+    stats: &'a StatsPage,
+    control: &'a Arc<Control>,
+    events: &'a Events,
+}
+
+impl Parts<'_> {
+    /// Every lcore with its page, its ports and the first instances of all programs.
+    fn lcores(
+        &self,
+        config: &ApplianceConfig,
+        pages: Vec<BurstPage>,
+        per_lcore: Vec<Vec<Port>>,
+        changes: &mut Changes,
+    ) -> Result<Vec<Box<Lcore>>, Error> {
+        let rings = handover_rings(pages.len());
+        let parts = pages.into_iter().zip(per_lcore).zip(rings).enumerate();
+        let lcore = |(index, ((page, ports), (outgoing, incoming)))| {
+            let ports: Vec<Port> = ports;
+            let devices = ports.iter().filter(|port| port.device.is_some()).count();
+            Ok(Box::new(Lcore {
+                index,
+                ports,
+                slots: changes.first_slots(index)?,
+                places: changes.places(index).clone(),
+                frames: self.region.cache(),
+                page,
+                burst: Burst::new(),
+                burst_max: config.burst,
+                gather: Vec::with_capacity(limits::BURST_MAX),
+                outgoing,
+                incoming,
+                stats: LcoreBlock::default(),
+                writer: self.stats.writer(index),
+                idler: Idler::new(config.idle, devices),
+                control: Arc::clone(self.control),
+                events: self.events.sender(index as u32),
+                generation: 1,
+                taken: 0,
+            }))
+        };
+        parts.map(lcore).collect()
     }
 }
 

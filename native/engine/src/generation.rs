@@ -3,14 +3,15 @@
 use std::any::Any;
 use std::mem::swap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wirelet_abi::stats::ProgramBlock;
 
 use crate::errand::Errand;
 use crate::lcore::Lcore;
+use crate::migrate::GROUPS_PER_BOUNDARY;
 use crate::pipeline::{Slot, health};
-use crate::program::{Instance, Program};
-use crate::swap::GROUPS_PER_BOUNDARY;
+use crate::program::{Instance, Program, ProgramConfig};
 use crate::table::TableCopy;
 
 /// Where the packets of a port go.
@@ -22,6 +23,39 @@ pub struct Route {
     pub punt: Option<u16>,
     /// Programs that they run through, indexes into the slots.
     pub chain: Vec<usize>,
+}
+
+/// A program of the next generation.
+#[derive(Clone, Debug)]
+pub struct NextProgram {
+    /// What the host says of it; only its name is read when it is kept.
+    pub config: ProgramConfig,
+    /// It is unchanged: its instances stay.
+    pub keep: bool,
+}
+
+/// The next generation.
+#[derive(Clone, Debug)]
+pub struct GenerationConfig {
+    /// Every program it has.
+    pub programs: Vec<NextProgram>,
+    /// Of every port; chains are indexes into `programs`.
+    pub routes: Vec<Route>,
+    /// Tables of another shape begin empty instead of refusing the swap.
+    pub reset_state: bool,
+    /// Stop before publishing: everything is checked, nothing is touched.
+    pub dry_run: bool,
+    /// When the generation before comes back by itself.
+    pub rollback: RollbackPolicy,
+}
+
+/// When faults bring the generation before back.
+#[derive(Clone, Copy, Debug)]
+pub struct RollbackPolicy {
+    /// Faults of changed programs; 0: never.
+    pub faults: u32,
+    /// Within this time after the adoption.
+    pub window: Duration,
 }
 
 /// One slot's next contents; afterwards, what was there before.

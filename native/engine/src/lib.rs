@@ -20,6 +20,8 @@ mod imports;
 pub mod lcore;
 mod log;
 pub mod memory;
+mod migrate;
+mod next;
 pub mod pipeline;
 pub mod port;
 pub mod ports;

@@ -134,7 +134,7 @@ fn begin_on(
     let copies = changes.control.at_boundary(lcore, {
         let mut copies = Some(copies);
         move |lcore| {
-            let finish = |copy: &mut TableCopy| copy.finish(crate::swap::GROUPS_PER_BOUNDARY);
+            let finish = |copy: &mut TableCopy| copy.finish(crate::migrate::GROUPS_PER_BOUNDARY);
             if !copies.iter_mut().flatten().all(finish) {
                 return None;
             }

@@ -8,52 +8,14 @@ use wirelet_abi::{Error, ErrorCode, limits};
 
 use crate::control::Control;
 use crate::event::{EventSender, What};
-use crate::generation::{Adoption, Route, SlotChange};
+use crate::generation::{Adoption, GenerationConfig, RollbackPolicy, Route};
 use crate::log::LogWriter;
+use crate::next::Next;
 use crate::pipeline::{Slot, health};
-use crate::program::{Instance, OnFault, Places, Program, ProgramConfig};
+use crate::program::{Instance, Places, Program};
 use crate::roster::Roster;
-use crate::state::{Draft, ProgramState, StateRules, StateTable, TableAction};
-use crate::table::TableCopy;
-use crate::windows::{LiveWindows, Windows};
-
-/// Groups that an lcore copies at one boundary: twice what a burst can change.
-pub const GROUPS_PER_BOUNDARY: usize = 512;
-/// Passes over what changed before the rest is left to the lcore.
-const COPY_PASSES_MAX: usize = 8;
-
-/// A program of the next generation.
-#[derive(Clone, Debug)]
-pub struct NextProgram {
-    /// What the host says of it; only its name is read when it is kept.
-    pub config: ProgramConfig,
-    /// It is unchanged: its instances stay.
-    pub keep: bool,
-}
-
-/// The next generation.
-#[derive(Clone, Debug)]
-pub struct GenerationConfig {
-    /// Every program it has.
-    pub programs: Vec<NextProgram>,
-    /// Of every port; chains are indexes into `programs`.
-    pub routes: Vec<Route>,
-    /// Tables of another shape begin empty instead of refusing the swap.
-    pub reset_state: bool,
-    /// Stop before publishing: everything is checked, nothing is touched.
-    pub dry_run: bool,
-    /// When the generation before comes back by itself.
-    pub rollback: RollbackPolicy,
-}
-
-/// When faults bring the generation before back.
-#[derive(Clone, Copy, Debug)]
-pub struct RollbackPolicy {
-    /// Faults of changed programs; 0: never.
-    pub faults: u32,
-    /// Within this time after the adoption.
-    pub window: Duration,
-}
+use crate::state::{StateRules, TableAction};
+use crate::windows::LiveWindows;
 
 /// What a swap did, and what it took.
 #[derive(Clone, Debug, Default)]
@@ -93,11 +55,11 @@ pub struct Changes {
     /// Windows of each lcore.
     pub(crate) places: Vec<Places>,
     /// Of each lcore, for the logs of new instances.
-    events: Vec<EventSender>,
+    pub(crate) events: Vec<EventSender>,
     /// What readers see without this lock.
     roster: Arc<RwLock<Roster>>,
     pub(crate) slots: Slots,
-    slots_max: usize,
+    pub(crate) slots_max: usize,
     routes: Vec<Route>,
     /// Per lcore: where instances see their tables.
     pub(crate) windows: Vec<LiveWindows>,
@@ -293,51 +255,6 @@ impl Changes {
         Ok(())
     }
 
-    /// Compiles what is new and gives every program a slot: its name's, or a free one. Returns the
-    /// slots and where each program went.
-    fn place(&self, programs: &[NextProgram]) -> Result<(Slots, Vec<usize>), Error> {
-        let mut slots: Slots = vec![None; self.slots.len()];
-        let mut indexes = Vec::new();
-        let mut new = Vec::new();
-        for (index, next) in programs.iter().enumerate() {
-            let name = &next.config.name;
-            let named = |slot: &Option<Arc<Program>>| {
-                slot.as_ref().is_some_and(|program| program.config.name == *name)
-            };
-            let slot = self.slots.iter().position(named);
-            match (slot, next.keep) {
-                (Some(slot), true) => slots[slot].clone_from(&self.slots[slot]),
-                (Some(slot), false) => {
-                    let state = self.slots[slot].as_ref().map(|old| Arc::clone(&old.state));
-                    let state = state.expect("a slot with a name has a program");
-                    slots[slot] = Some(compile(next, state)?);
-                }
-                (None, true) => {
-                    return Err(Error::new(ErrorCode::ConfigUnknownProgram, name.as_str()));
-                }
-                (None, false) => new.push(index),
-            }
-            indexes.push(slot.unwrap_or(usize::MAX));
-        }
-        for index in new {
-            let program = compile(&programs[index], ProgramState::new(self.places.len())?)?;
-            // Slots of programs that go now are free from the next generation on.
-            let free = (0..self.slots.len())
-                .find(|&slot| slots[slot].is_none() && self.slots[slot].is_none());
-            let slot = free.unwrap_or(slots.len());
-            if slot >= self.slots_max {
-                let message = format!("{} programs and {} new ones", self.slots.len(), slot);
-                return Err(Error::new(ErrorCode::RestartNeeded, message));
-            }
-            if slot == slots.len() {
-                slots.push(None);
-            }
-            slots[slot] = Some(program);
-            indexes[index] = slot;
-        }
-        Ok((slots, indexes))
-    }
-
     /// From what runs to `slots` and `routes`.
     fn change(
         &mut self,
@@ -375,89 +292,6 @@ impl Changes {
         report.adopt = published.elapsed();
         self.commit(generation, slots, routes, next);
         adopted.map(|()| report)
-    }
-
-    /// A slot's next program on every lcore, with the tables that it will have.
-    fn build(
-        &self,
-        slot: usize,
-        program: Option<Arc<Program>>,
-        rules: StateRules,
-    ) -> Result<Next, Error> {
-        let old = self.slots.get(slot).and_then(Option::as_ref);
-        let mut next = Next::nothing(slot, self.places.len());
-        next.counts_anew = old.is_none();
-        let Some(program) = program else { return Ok(next) };
-        let name = &program.config.name;
-        let add = |error: Error| Error::new(error.code, format!("{name}: {}", error.message));
-        let mut first = None;
-        for (lcore, places) in self.places.iter().enumerate() {
-            let log = LogWriter::new(self.events[lcore].clone(), slot as u16);
-            let loaded = program.load(log).map_err(|fault| add(fault.error))?;
-            if lcore == 0 {
-                let types = &program.config.table_types;
-                next.draft = program.state.draft(loaded.wanted(), types, rules).map_err(add)?;
-                first = Some(loaded.wanted().to_vec());
-            } else if first.as_deref() != Some(loaded.wanted()) {
-                let message = format!("{name}: it asks for other tables on lcore {lcore}");
-                return Err(Error::new(ErrorCode::Tables, message));
-            }
-            let instance = loaded.open(places, &next.draft.of(lcore)).map_err(add)?;
-            next.windows[lcore] = instance.windows().cloned();
-            next.instances[lcore] = Some(instance);
-        }
-        let previous = program.config.on_fault == OnFault::Previous && old.is_some();
-        next.keeps_previous = previous && next.draft.attaches_all();
-        next.program = Some(program);
-        Ok(next)
-    }
-
-    /// Copies a table of one lcore while that goes on writing it; what changes meanwhile is marked,
-    /// and copied again, until few enough groups are left for the lcore itself. Marks stay on.
-    ///
-    /// # Errors
-    /// `WIRELET_E_STATE` when the lcore does not run.
-    pub(crate) fn copy_ahead(
-        &self,
-        slot: usize,
-        lcore: usize,
-        copy: &mut TableCopy,
-    ) -> Result<(), Error> {
-        for (windows, index) in self.tracked(slot, lcore, std::slice::from_ref(copy)) {
-            self.control.at_boundary(lcore, move |_| {
-                windows.track(index, true);
-                Some(())
-            })?;
-        }
-        copy.copy_all();
-        for _ in 0..COPY_PASSES_MAX {
-            let left = copy.harvest();
-            if left == 0 {
-                break;
-            }
-            // Whoever got a reference before its mark was taken has written by then.
-            self.control.at_boundary(lcore, |_| Some(()))?;
-            copy.copy_harvested();
-            if left <= GROUPS_PER_BOUNDARY {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Where one lcore's instances see the tables that are copied, and as which of theirs.
-    pub(crate) fn tracked(
-        &self,
-        slot: usize,
-        lcore: usize,
-        copies: &[TableCopy],
-    ) -> Vec<(Arc<Windows>, usize)> {
-        let seen = |windows: &Arc<Windows>| {
-            let windows = Arc::clone(windows);
-            let of = |copy: &TableCopy| Some((Arc::clone(&windows), windows.find(copy.from())?));
-            copies.iter().filter_map(of).collect::<Vec<_>>()
-        };
-        self.windows[lcore].of(slot).flat_map(seen).collect()
     }
 
     /// The program of this name, and its slot.
@@ -516,58 +350,4 @@ impl Changes {
         let results: Vec<_> = sent.into_iter().enumerate().map(collect).collect();
         results.into_iter().collect()
     }
-}
-
-/// A slot's next contents on all lcores.
-struct Next {
-    slot: usize,
-    program: Option<Arc<Program>>,
-    /// Per lcore; taken by its adoption.
-    instances: Vec<Option<Instance>>,
-    /// Per lcore, of those instances.
-    windows: Vec<Option<Arc<Windows>>>,
-    draft: Draft,
-    keeps_previous: bool,
-    counts_anew: bool,
-}
-
-impl Next {
-    /// An empty slot.
-    fn nothing(slot: usize, lcores: usize) -> Next {
-        Next {
-            slot,
-            program: None,
-            instances: (0..lcores).map(|_| None).collect(),
-            windows: vec![None; lcores],
-            draft: Draft::default(),
-            keeps_previous: false,
-            counts_anew: false,
-        }
-    }
-
-    fn table_changes(&self) -> Vec<TableChange> {
-        let Some(program) = &self.program else { return Vec::new() };
-        let change = |(table, &action): (&StateTable, &TableAction)| TableChange {
-            program: program.config.name.clone(),
-            table: table.wanted.name.clone(),
-            action,
-        };
-        self.draft.tables.iter().zip(&self.draft.actions).map(change).collect()
-    }
-
-    /// One lcore's part of it.
-    fn part(&mut self, lcore: usize) -> (SlotChange, Vec<TableCopy>) {
-        let mut change =
-            SlotChange::new(self.slot, self.program.clone(), self.instances[lcore].take());
-        change.keeps_previous = self.keeps_previous;
-        change.counts_anew = self.counts_anew;
-        let own = self.draft.copies.extract_if(.., |(of, _)| *of == lcore);
-        (change, own.map(|(_, copy)| copy).collect())
-    }
-}
-
-fn compile(next: &NextProgram, state: Arc<ProgramState>) -> Result<Arc<Program>, Error> {
-    let name = next.config.name.clone();
-    let add = |error: Error| Error::new(error.code, format!("{name}: {}", error.message));
-    Program::new(next.config.clone(), state).map(Arc::new).map_err(add)
 }

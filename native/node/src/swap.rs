@@ -6,10 +6,8 @@ use std::time::Duration;
 use napi::{Env, Task};
 use napi_derive::napi;
 use wirelet_abi::Error;
-use wirelet_engine::generation::Route;
-use wirelet_engine::swap::{
-    self, Changes, GenerationConfig, NextProgram, RollbackPolicy, SwapReport,
-};
+use wirelet_engine::generation::{GenerationConfig, NextProgram, RollbackPolicy, Route};
+use wirelet_engine::swap::{self, Changes, SwapReport};
 
 use crate::convert::{ProgramSpec, guarded};
 

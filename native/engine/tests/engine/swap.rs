@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use wirelet_abi::{DropReason, Error, ErrorCode};
 use wirelet_engine::appliance::Appliance;
-use wirelet_engine::generation::Route;
+use wirelet_engine::generation::{GenerationConfig, NextProgram, RollbackPolicy, Route};
 use wirelet_engine::pipeline::health;
 use wirelet_engine::program::{OnFault, ProgramConfig};
-use wirelet_engine::swap::{GenerationConfig, NextProgram, RollbackPolicy, SwapReport};
+use wirelet_engine::swap::SwapReport;
 
 use crate::common::bench::{config, outcome, port, start, stop, wait_for};
 use crate::common::page::read;
