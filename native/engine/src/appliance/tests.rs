@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use wirelet_abi::stats::PortBlock;
+use wirelet_abi::stats::{PortBlock, ProgramBlock};
 use wirelet_drivers::{Device, DeviceStats, Idle};
 use wirelet_packet::FrameCache;
 
@@ -103,7 +103,8 @@ fn broken(breaks: Where) -> Appliance {
 
 /// One lcore's state and blocks of the four ports.
 fn blocks(appliance: &Appliance, lcore: usize) -> (u64, Vec<PortBlock>) {
-    let stride = size_of::<LcoreBlock>() + 4 * size_of::<PortBlock>();
+    let spare = limits::PROGRAMS_SPARE * size_of::<ProgramBlock>();
+    let stride = size_of::<LcoreBlock>() + 4 * size_of::<PortBlock>() + spare;
     let start = size_of::<wirelet_abi::stats::PageHeader>() + lcore * stride;
     // SAFETY: these blocks are where the page has them. They are read while the lcore may write
     // them, which for single words, as they are used here, does no harm.

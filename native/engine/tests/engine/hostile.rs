@@ -127,7 +127,8 @@ fn loading_has_a_deadline_and_its_traps_have_codes() {
     assert_eq!(load_error("(loop (br 0))"), ErrorCode::LoadDeadline);
     assert_eq!(load_error("unreachable"), ErrorCode::LoadTrap);
     assert_eq!(load_error("(call $f)"), ErrorCode::LoadTrap);
-    assert_eq!(load_error("(drop (call $table (i32.const 0) (i32.const 0)))"), ErrorCode::Tables);
+    let spec = "(drop (call $table (i32.const 0x40000000) (i32.const 12)))";
+    assert_eq!(load_error(spec), ErrorCode::Tables);
     assert_eq!(
         load_error("(call $abort (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1))"),
         ErrorCode::LoadTrap
@@ -192,9 +193,84 @@ fn imports_check_the_addresses_they_are_given() {
             let code = format!("(drop (call $counter (i32.const {address}) (i32.const 1)))");
             assert_eq!(load_error(&code), ErrorCode::ProgramTrap, "{code}");
         }
+        let code = format!("(drop (call $table (i32.const {address}) (i32.const 64)))");
+        assert_eq!(load_error(&code), ErrorCode::ProgramTrap, "{code}");
     }
-    let wasm = importing(&on_packets("(drop (call $table (i32.const 0) (i32.const 0)))"));
-    assert_eq!(fault_of(wasm), Some(ErrorCode::Tables));
+    let wasm = importing(&on_packets("(drop (call $table (i32.const 0x40000000) (i32.const 64)))"));
+    assert_eq!(fault_of(wasm), Some(ErrorCode::ProgramTrap));
+}
+
+/// The words of a good spec at the start of a program's own memory: name, kind, flags, capacity,
+/// sizes, types.
+const SPEC: [u32; 11] = [0x4000_0040, 3, 1, 0, 8, 8, 8, 0x4000_0040, 1, 0x4000_0040, 1];
+
+/// What a program that asks for `spec` is answered.
+fn asks_for(spec: &[u32]) -> Result<Runner, ErrorCode> {
+    let word = |(index, word): (usize, &u32)| {
+        format!("(i32.store (i32.const {}) (i32.const {word}))", 0x4000_0000_usize + 4 * index)
+    };
+    let words: String = spec.iter().enumerate().map(word).collect();
+    let wasm = importing(&format!(
+        r#"(data (i32.const 0x40000040) "abc")
+        (func (export "onLoad") {words}
+            (drop (call $table (i32.const 0x40000000) (i32.const 64))))
+        {}"#,
+        on_packets(&decide(0))
+    ));
+    Runner::new(program(wasm)).map_err(|error| error.code)
+}
+
+#[test]
+fn a_table_that_nobody_can_have_is_refused() {
+    assert!(asks_for(&SPEC).is_ok());
+    // Which word, and what it says instead.
+    for (word, lie) in [
+        (0, 0x4001_0000),
+        (0, 0),
+        (1, 0),
+        (1, 65),
+        (1, u32::MAX),
+        (2, 0),
+        (2, 6),
+        (4, 0),
+        (4, u32::MAX),
+        (5, 0),
+        (5, u32::MAX),
+        (6, u32::MAX),
+        (7, 0x2000_0000),
+        (8, u32::MAX),
+        (9, 0x4000_fff0),
+        (10, 0x8000_0000),
+    ] {
+        let mut spec = SPEC;
+        spec[word] = lie;
+        let code = asks_for(&spec).err();
+        let refused = matches!(code, Some(ErrorCode::Tables | ErrorCode::ProgramTrap));
+        assert!(refused || (word, lie) == (9, 0x4000_fff0), "word {word} is {lie:#x}: {code:?}");
+    }
+}
+
+#[test]
+fn the_table_page_is_read_only() {
+    let spec: String = SPEC
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .fold(String::new(), |text, byte| text + &format!("\\{byte:02x}"));
+    let asks = |code: &str| {
+        importing(&format!(
+            r#"(data (i32.const 0x40000000) "{spec}") (data (i32.const 0x40000040) "abc")
+            (func (export "onLoad") (drop (call $table (i32.const 0x40000000) (i32.const 64))))
+            {}"#,
+            on_packets(code)
+        ))
+    };
+    let read = format!("(drop (i32.load (i32.const 0x20002000))) {}", decide(0));
+    assert_eq!(fault_of(asks(&read)), None);
+    let write = "(i32.store (i32.const 0x20002000) (i32.const 1))";
+    assert_eq!(fault_of(asks(write)), Some(ErrorCode::ProgramTrap));
+    // The table's own memory is the program's: whatever it does there is its own loss.
+    let fill = "(i32.store (i32.const 0x20200000) (i32.const -1))";
+    assert_eq!(fault_of(asks(&format!("{fill} {}", decide(0)))), None);
 }
 
 /// An AssemblyScript string whose length lies: 4 bytes before it.
