@@ -13,14 +13,14 @@ use super::state::Table;
 const HUGE_PAGES_BYTES: usize = 2 << 20;
 
 /// What a table is to be, and where its memory comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Blueprint<'a> {
     /// Its name.
     pub name: &'a str,
     /// Kind, capacity, sizes.
     pub shape: &'a Shape,
     /// Where it is kept, not active yet; in memory without a name if nowhere.
-    pub home: Option<Home<'a>>,
+    pub home: Option<Home>,
 }
 
 impl Blueprint<'_> {
@@ -85,6 +85,45 @@ impl Table {
     pub fn with_seed(name: &str, shape: &Shape, seed: u64) -> Result<Table, Error> {
         shape.check()?;
         Blueprint { name, shape, home: None }.make(Geometry::of(shape), seed)
+    }
+
+    /// A table that holds `entries`, with nodes for all of them, that is not kept.
+    ///
+    /// # Errors
+    /// `WIRELET_E_TABLES`, `WIRELET_E_MEMORY_EXHAUSTED`, and those of [`Table::set`].
+    pub fn build<'a, I>(name: &str, shape: &Shape, entries: I) -> Result<Table, Error>
+    where
+        I: IntoIterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    {
+        Blueprint { name, shape, home: None }.filled(entries)
+    }
+
+    /// An empty table for a copy that takes this one's place: kept where this one is, with the same
+    /// fields. ([`Blueprint`] for other fields.)
+    ///
+    /// # Errors
+    /// `WIRELET_E_TABLES`, `WIRELET_E_MEMORY_EXHAUSTED`, `WIRELET_E_PERSIST`.
+    pub fn successor(&self, shape: &Shape) -> Result<Table, Error> {
+        Blueprint { name: self.name(), shape, home: self.home() }.empty_like(self)
+    }
+
+    /// A table that holds `entries` and takes this one's place: kept where this one is.
+    ///
+    /// # Errors
+    /// As [`Blueprint::filled`].
+    pub fn rebuilt<'a, I>(&self, entries: I) -> Result<Table, Error>
+    where
+        I: IntoIterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    {
+        Blueprint { name: self.name(), shape: self.shape(), home: self.home() }.filled(entries)
+    }
+
+    /// An empty table for a copy that is looked at beside this one, and never kept.
+    ///
+    /// # Errors
+    /// `WIRELET_E_MEMORY_EXHAUSTED`.
+    pub fn twin(&self) -> Result<Table, Error> {
+        Blueprint { name: self.name(), shape: self.shape(), home: None }.empty_like(self)
     }
 }
 

@@ -10,7 +10,7 @@ use super::array::Array;
 use super::hash::Hash;
 use super::lpm::Lpm;
 use super::memory::Memory;
-use super::persist::StateFile;
+use super::persist::{Home, StateFile};
 use super::shape::{Geometry, Shape};
 use super::{live, prefixes};
 
@@ -76,6 +76,11 @@ impl Table {
         if let Some(file) = &self.file {
             file.activate();
         }
+    }
+
+    /// Where it is kept, if it is: a table that is to take its place belongs there.
+    pub fn home(&self) -> Option<Home> {
+        self.file.as_ref().map(Home::of)
     }
 
     /// It is not kept any longer than it lives.

@@ -140,6 +140,11 @@ impl StateFile {
         StateFile { files: Arc::clone(files), file_name, label, backing, discarded }
     }
 
+    /// Where it lies.
+    pub fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
     /// Its memory.
     pub fn backing(&self) -> &Arc<Backing> {
         &self.backing

@@ -26,17 +26,13 @@ pub struct Store {
     set_aside: Vec<String>,
 }
 
-/// Whose a table is that is to be kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Home<'a> {
-    /// Where to.
-    pub store: &'a Store,
-    /// The program, as the engine knows it.
-    pub program: &'a str,
-    /// The lcore that writes it; none for a shared one.
-    pub lcore: Option<usize>,
-    /// Fields of key and value.
-    pub layouts: &'a [String; 2],
+/// Whose a table is that is to be kept, and where.
+#[derive(Clone, Debug)]
+pub struct Home {
+    files: Arc<Files>,
+    program: String,
+    lcore: Option<usize>,
+    layouts: [String; 2],
 }
 
 /// A table that was kept.
@@ -105,6 +101,13 @@ impl Store {
 
     fn found(&self) -> MutexGuard<'_, HashMap<Identity, (String, Label)>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a table of `program` is kept that `lcore` writes (none: a shared one) and whose key and
+    /// value have these fields.
+    pub fn home(&self, program: &str, lcore: Option<usize>, layouts: &[String; 2]) -> Home {
+        let (files, program) = (Arc::clone(&self.files), program.into());
+        Home { files, program, lcore, layouts: layouts.clone() }
     }
 
     /// The tables of a program, each repaired; once. Their writers have ended.
@@ -187,7 +190,19 @@ impl Store {
     }
 }
 
-impl Home<'_> {
+impl Home {
+    /// Where the table in `file` is kept.
+    pub fn of(file: &StateFile) -> Home {
+        let Label { program, lcore, layouts, .. } = file.label().clone();
+        let lcore = lcore.map(|lcore| lcore as usize);
+        Home { files: Arc::clone(file.files()), program, lcore, layouts }
+    }
+
+    /// The same place for a table with other fields.
+    pub fn with_layouts(self, layouts: &[String; 2]) -> Home {
+        Home { layouts: layouts.clone(), ..self }
+    }
+
     /// A new table's file, not active.
     ///
     /// # Errors
@@ -200,7 +215,7 @@ impl Home<'_> {
         seed: u64,
     ) -> Result<StateFile, Error> {
         let label = Label {
-            program: self.program.into(),
+            program: self.program.clone(),
             name: name.into(),
             lcore: self.lcore.map(|lcore| lcore as u32),
             shape: *shape,
@@ -210,7 +225,7 @@ impl Home<'_> {
             serial: 0,
             memory_bytes: 0,
         };
-        StateFile::create(&self.store.files, label, geometry.bytes)
+        StateFile::create(&self.files, label, geometry.bytes)
     }
 }
 

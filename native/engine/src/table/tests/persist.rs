@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wirelet_abi::table::TAG_BUSY;
 use wirelet_abi::{Error, ErrorCode};
 
-use super::super::{Blueprint, Home, Store, TableCopy};
+use super::super::{Blueprint, Store, TableCopy};
 use super::*;
 
 const SHAPE: Shape =
@@ -71,7 +71,7 @@ fn layouts() -> [String; 2] {
 
 fn make(store: &Store, shape: &Shape, entries: u16) -> Arc<Table> {
     let lcore = (!shape.shared).then_some(2);
-    let home = Home { store, program: "nat/main", lcore, layouts: &layouts() };
+    let home = store.home("nat/main", lcore, &layouts());
     let table = Blueprint { name: "flows", shape, home: Some(home) }.empty().expect("a table");
     for number in 0..entries {
         table.set(&key(shape, number), &value(shape, number.into())).expect("room");
@@ -155,9 +155,8 @@ fn a_replacement_counts_from_the_moment_it_is_active() {
     assert!(unborn.open().expect("it opens").tables("nat/main").expect("none").is_empty());
     old.activate();
     let larger = Shape { capacity: 5000, ..SHAPE };
-    let home = Home { store: &store, program: "nat/main", lcore: Some(2), layouts: &layouts() };
-    let blueprint = Blueprint { name: "flows", shape: &larger, home: Some(home) };
-    let new = Arc::new(blueprint.empty_like(&old).expect("room"));
+    let new = Arc::new(old.successor(&larger).expect("room"));
+    assert_eq!(new.seed(), old.seed());
     let mut copy = TableCopy::new(Arc::clone(&old), Arc::clone(&new)).expect("it fits");
     copy.copy_all();
     old.set(&key(&SHAPE, 200), &value(&SHAPE, 200)).expect("room");
@@ -178,7 +177,15 @@ fn a_replacement_counts_from_the_moment_it_is_active() {
     drop(old);
     assert_eq!(folder.names().len(), 1, "what was replaced goes when nobody has it any more");
     drop((new, store));
-    assert_equal(&reopened(&folder).0, &expected(&SHAPE, 201));
+    let (kept, _) = reopened(&folder);
+    assert_equal(&kept, &expected(&SHAPE, 201));
+    // Built aside, by `replace`; and one to look at, which is never kept.
+    let twin = kept.twin().expect("room");
+    twin.activate();
+    let built = kept.rebuilt([(&key(&SHAPE, 7)[..], &value(&SHAPE, 7)[..])]).expect("room");
+    built.activate();
+    drop((twin, kept, built));
+    assert_eq!(listed(&reopened(&folder).0, 10).len(), 1);
 }
 
 #[test]
