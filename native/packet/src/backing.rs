@@ -18,15 +18,28 @@ pub enum Pages {
     Huge,
 }
 
-/// A sealed memfd, allocated and populated in full, mapped read-write for native code.
+impl Pages {
+    /// Bytes of such a page.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Pages::Small => SMALL_PAGE_BYTES,
+            Pages::Huge => HUGE_PAGE_BYTES,
+        }
+    }
+}
+
+/// A sealed memfd, or a file on tmpfs or hugetlbfs; allocated and populated in full, mapped
+/// read-write for native code.
 ///
-/// SIGBUS would kill the process (DESIGN §4), so no page is left to be found missing later: the
-/// file is allocated before it is mapped and sealed so that nobody can change its size.
+/// SIGBUS would kill the process (DESIGN §4), so no page is left to be found missing later: it is
+/// allocated before it is mapped, and a memfd is sealed so that nobody can change its size. A file
+/// can't be sealed: whoever may write it can still truncate it, and so kill the process.
 #[derive(Debug)]
 pub struct Backing {
     fd: OwnedFd,
     base: *mut u8,
     bytes: usize,
+    tail_bytes: usize,
     pages: Pages,
 }
 
@@ -42,11 +55,7 @@ impl Backing {
     /// # Errors
     /// `WIRELET_E_MEMORY_EXHAUSTED` when there are not enough pages of that kind.
     pub fn new(name: &str, bytes: usize, pages: Pages) -> Result<Backing, Error> {
-        let page_bytes = match pages {
-            Pages::Small => SMALL_PAGE_BYTES,
-            Pages::Huge => HUGE_PAGE_BYTES,
-        };
-        let bytes = bytes.max(1).next_multiple_of(page_bytes);
+        let bytes = bytes.max(1).next_multiple_of(pages.bytes());
         Self::allocate(name, bytes, pages).map_err(|error| {
             let kind = if pages == Pages::Huge { "hugepages" } else { "memory" };
             let message = format!("{name}: {} MiB of {kind}: {error}", bytes.div_ceil(1 << 20));
@@ -67,14 +76,55 @@ impl Backing {
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         // SAFETY: as above.
         check(unsafe { libc::fcntl(raw, libc::F_ADD_SEALS, seals) })?;
-        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
-        let base = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, raw, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+        let base = map(raw, bytes)?;
+        Ok(Backing { fd, base, bytes, tail_bytes: 0, pages })
+    }
+
+    /// All of a file: `bytes` of memory, and `tail_bytes` behind it that only native code ever maps;
+    /// both whole pages. A file of no bytes becomes as long as it must be.
+    ///
+    /// # Errors
+    /// `WIRELET_E_MEMORY_EXHAUSTED` when there is no room for it, `WIRELET_E_PERSIST` when the file
+    /// has another length.
+    pub fn of_file(
+        file: OwnedFd,
+        bytes: usize,
+        tail_bytes: usize,
+        pages: Pages,
+    ) -> Result<Backing, Error> {
+        let all = bytes + tail_bytes;
+        assert!(bytes.is_multiple_of(pages.bytes()) && tail_bytes.is_multiple_of(pages.bytes()));
+        let raw = file.as_raw_fd();
+        let failed = |error: io::Error| {
+            let message = format!("a file of {} MiB: {error}", all.div_ceil(1 << 20));
+            Error::new(ErrorCode::MemoryExhausted, message)
+        };
+        if length(raw).map_err(failed)? == 0 {
+            if pages == Pages::Small && all as u64 > available_bytes() {
+                return Err(failed(io::ErrorKind::OutOfMemory.into()));
+            }
+            // SAFETY: a plain system call on a descriptor that we own.
+            check(unsafe { libc::ftruncate(raw, all as libc::off_t) }).map_err(failed)?;
         }
-        Ok(Backing { fd, base: base.cast(), bytes, pages })
+        check_length(raw, all)?;
+        // SAFETY: as above. Fills holes, too; fails with ENOSPC instead of a SIGBUS later.
+        check(unsafe { libc::fallocate(raw, 0, 0, all as libc::off_t) }).map_err(failed)?;
+        let base = map(raw, all).map_err(failed)?;
+        let backing = Backing { fd: file, base, bytes, tail_bytes, pages };
+        // Once more: from here on nothing looks.
+        check_length(raw, all)?;
+        Ok(backing)
+    }
+
+    /// First byte of what only native code maps: it lies right behind the memory.
+    pub fn tail(&self) -> *mut u8 {
+        // SAFETY: the mapping has `bytes + tail_bytes` bytes.
+        unsafe { self.base.add(self.bytes) }
+    }
+
+    /// Bytes of it; 0 for a memfd.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail_bytes
     }
 
     /// First byte of the native mapping.
@@ -102,8 +152,33 @@ impl Backing {
 impl Drop for Backing {
     fn drop(&mut self) {
         // SAFETY: base and bytes are those of our own mapping, and nobody uses it after drop.
-        unsafe { libc::munmap(self.base.cast(), self.bytes) };
+        unsafe { libc::munmap(self.base.cast(), self.bytes + self.tail_bytes) };
     }
+}
+
+/// A shared mapping of the first `bytes` bytes, populated.
+fn map(fd: RawFd, bytes: usize) -> io::Result<*mut u8> {
+    let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
+    let base = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, fd, 0) };
+    if base == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(base.cast()) }
+}
+
+fn length(fd: RawFd) -> io::Result<u64> {
+    // SAFETY: all zeros are a valid `stat`.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: a plain system call that fills in `status`.
+    check(unsafe { libc::fstat(fd, &raw mut status) })?;
+    Ok(status.st_size as u64)
+}
+
+fn check_length(fd: RawFd, bytes: usize) -> Result<(), Error> {
+    let found = length(fd).map_or_else(|error| error.to_string(), |found| found.to_string());
+    if found == bytes.to_string() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::Persist, format!("{found} bytes instead of {bytes}")))
 }
 
 /// What can be allocated without the kernel killing a process for it: it never refuses a memfd, so
@@ -153,6 +228,36 @@ mod tests {
         }
         // SAFETY: plain system call.
         assert!(unsafe { libc::ftruncate(backing.fd(), 0) } < 0, "a sealed file can't shrink");
+    }
+
+    fn file(bytes: u64) -> OwnedFd {
+        let fd = create_memfd("wirelet-test", Pages::Small).expect("a memfd, in place of a file");
+        // SAFETY: a plain system call.
+        check(unsafe { libc::ftruncate(fd.as_raw_fd(), bytes as libc::off_t) }).expect("a length");
+        fd
+    }
+
+    #[test]
+    fn a_file_has_a_tail_that_is_not_of_the_memory() {
+        let file = file(0);
+        let other = file.try_clone().expect("a descriptor");
+        let backing = Backing::of_file(file, 8192, 4096, Pages::Small).expect("a new file");
+        assert_eq!((backing.bytes(), backing.tail_bytes()), (8192, 4096));
+        assert_eq!(length(backing.fd()).expect("a length"), 12_288);
+        // SAFETY: the last byte of the tail is mapped.
+        unsafe { backing.tail().add(4095).write(7) };
+        drop(backing);
+        let again = Backing::of_file(other, 8192, 4096, Pages::Small).expect("as it was");
+        // SAFETY: as above.
+        assert_eq!(unsafe { again.tail().add(4095).read() }, 7);
+    }
+
+    #[test]
+    fn a_file_of_another_length_is_not_mapped() {
+        for bytes in [1, 4096, 12_287, 12_289, 1 << 30] {
+            let backing = Backing::of_file(file(bytes), 8192, 4096, Pages::Small);
+            assert_eq!(backing.expect_err("truncated or grown").code, ErrorCode::Persist);
+        }
     }
 
     #[test]

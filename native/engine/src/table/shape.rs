@@ -154,6 +154,11 @@ impl Geometry {
         Geometry { stride, bytes: end.next_multiple_of(64), ..empty }
     }
 
+    /// The geometry of a table that was made with so many nodes.
+    pub fn exactly(shape: &Shape, nodes: usize) -> Geometry {
+        if shape.is_lpm() { Self::lpm(shape, nodes) } else { Self::of(shape) }
+    }
+
     /// As it is, but for an LPM table with room for at least `nodes` nodes.
     pub fn with_nodes(self, shape: &Shape, nodes: usize) -> Geometry {
         if self.root_bits == 0 { self } else { Self::lpm(shape, nodes.max(self.nodes)) }

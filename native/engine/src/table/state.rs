@@ -10,6 +10,7 @@ use super::array::Array;
 use super::hash::Hash;
 use super::lpm::Lpm;
 use super::memory::Memory;
+use super::persist::{Home, StateFile};
 use super::shape::{Geometry, Shape};
 use super::{live, prefixes};
 
@@ -24,6 +25,8 @@ pub struct Table {
     backing: Arc<Backing>,
     /// The rules of an LPM table; its writers and readers of them wait for each other.
     lpm: Option<Mutex<Lpm>>,
+    /// Where it is kept when the process ends.
+    file: Option<StateFile>,
 }
 
 /// Numbers from a table's header: shown, never used.
@@ -49,13 +52,42 @@ impl Table {
         shape: &Shape,
         geometry: Geometry,
         seed: u64,
-        backing: Backing,
+        backing: Arc<Backing>,
     ) -> Table {
         assert!(geometry.bytes <= backing.bytes(), "{name}: {} bytes", geometry.bytes);
-        let backing = Arc::new(backing);
         let is_lpm = geometry.root_bits > 0;
         let lpm = is_lpm.then(|| Mutex::new(Lpm::new(&backing, &geometry, shape)));
-        Table { name: name.into(), shape: *shape, geometry, seed, backing, lpm }
+        Table { name: name.into(), shape: *shape, geometry, seed, backing, lpm, file: None }
+    }
+
+    /// A table in a file, as it lies there: to be repaired, if it is not new.
+    pub(super) fn in_file(file: StateFile) -> Table {
+        let label = file.label();
+        let geometry = Geometry::exactly(&label.shape, label.nodes as usize);
+        let backing = Arc::clone(file.backing());
+        let table = Self::over(&label.name, &label.shape, geometry, label.seed, backing);
+        Table { file: Some(file), ..table }
+    }
+
+    /// From now on a restart finds this table, and no longer the one whose place it takes; nothing
+    /// when it is not kept. One store: for the lcore that adopts the table.
+    #[inline]
+    pub fn activate(&self) {
+        if let Some(file) = &self.file {
+            file.activate();
+        }
+    }
+
+    /// Where it is kept, if it is: a table that is to take its place belongs there.
+    pub fn home(&self) -> Option<Home> {
+        self.file.as_ref().map(Home::of)
+    }
+
+    /// It is not kept any longer than it lives.
+    pub fn discard(&self) {
+        if let Some(file) = &self.file {
+            file.discard();
+        }
     }
 
     /// Its name.

@@ -5,6 +5,7 @@ mod copying;
 mod hash;
 mod hostile;
 mod lpm;
+mod persist;
 mod repair;
 mod shape;
 

@@ -127,7 +127,8 @@ fn check(bytes: u32, capacity: u32, steps: Vec<Step>, others: &[Vec<u8>]) {
         take(&table, &mut model, step);
     }
     assert_matches(&table, &model, others);
-    let larger = Arc::new(table.successor(&lpm_shape(bytes, capacity + 7)).expect("a larger one"));
+    let larger = lpm_shape(bytes, capacity + 7);
+    let larger = Arc::new(table.successor(&larger).expect("a larger one"));
     let mut copy = TableCopy::new(Arc::clone(&table), Arc::clone(&larger)).expect("it fits");
     copy.copy_all();
     assert!(copy.finish(1));
@@ -254,9 +255,8 @@ fn a_full_table_says_of_what_and_stays_as_it_was() {
     table.set(&host(count), &[1, 0, 0, 0]).expect("the nodes of the deleted one");
     // A table that is built out of prefixes has as many nodes as they need.
     let entries: Vec<_> = (0..2000).map(host).collect();
-    let built =
-        Table::build("built", &shape, entries.iter().map(|key| (&key[..], &[7, 0, 0, 0][..])));
-    let built = built.expect("nodes for all");
+    let entries_of = entries.iter().map(|key| (&key[..], &[7, 0, 0, 0][..]));
+    let built = Table::build("built", &shape, entries_of).expect("nodes for all");
     assert!(entries.iter().all(|key| built.get(&key[..16]) == Some(vec![7, 0, 0, 0])));
     // As many prefixes as asked for, in any case.
     let small = new_table(&lpm_shape(4, 2), 1);
