@@ -4,10 +4,9 @@ import type { ControlClient } from '../control/client.js';
 import { ENTRIES_MAX } from '../control/protocol.js';
 import { WireletError } from '../error.js';
 import { parseExact } from '../tables/fields.js';
-import { grouped } from '../terminal/numbers.js';
 import { withAppliance } from './appliance-client.js';
 import type { Call } from './command.js';
-import { lcoreOf } from './tables.js';
+import { entriesText, lcoreOf } from './tables.js';
 
 /** Characters of one request; its limit is four times this. */
 const PART_CHARACTERS = 1 << 20;
@@ -28,7 +27,7 @@ export async function run(call: Call): Promise<number> {
   await withAppliance(call, async (client) => {
     for (const [of, entries] of groups) count += await send(client, table, of, entries);
   });
-  call.output.message(`${table}: replaced by ${grouped(count)} entries`);
+  call.output.message(`${table}: holds ${entriesText(count)} now`);
   call.output.json('wirelet.table-replace/1', { table, count });
   return 0;
 }
@@ -61,8 +60,8 @@ function readEntries(file: string, lcore: number | undefined): Groups {
   const groups: Groups = new Map();
   for (const [index, value] of readValues(file).entries()) {
     const where = `${file === '-' ? 'stdin' : file}, entry ${index + 1}`;
-    const entry = entryOf(value, where);
-    const of = lcore ?? entry.lcore;
+    const { lcore: from, ...entry } = entryOf(value, where);
+    const of = lcore ?? from;
     const group = groups.get(of) ?? [];
     groups.set(of, group);
     group.push(entry);

@@ -86,6 +86,7 @@ export const TABLE_COMMANDS: readonly CommandSpec[] = [
       LCORE_OPTION,
       { flags: '-o, --out <file>', description: 'default stdout' },
       SOCKET_OPTION,
+      { flags: '--json', description: 'changes nothing: each line is an object anyway' },
     ],
     examples: [{ command: 'wirelet table export guard/flows > flows.ndjson', comment: '' }],
     load: async () => ({ run: (await import('./tables.js')).exportTable }),

@@ -80,8 +80,13 @@ export async function exportTable(call: Call): Promise<number> {
     count: number;
   };
   if (file !== undefined) await new Promise((resolve) => out.end(resolve));
-  call.output.message(`${table}: ${grouped(count)} entries`);
+  call.output.message(`${table}: ${entriesText(count)}`);
   return 0;
+}
+
+/** `1 entry`, `1,024 entries`. */
+export function entriesText(count: number): string {
+  return `${grouped(count)} ${count === 1 ? 'entry' : 'entries'}`;
 }
 
 /** `--lcore 1`. @throws WIRELET_E_USAGE */
