@@ -18,12 +18,13 @@ import {
   Generations,
   type PublishOptions,
 } from './generations.js';
-import { type NativeAppliance, native, rethrowNative } from './native.js';
+import { coded, type NativeAppliance, native } from './native.js';
 import type { Deployment, Plan } from './plan.js';
 import { type LoadedProgram, loadProgram, nativeProgram } from './program.js';
 import { refuseDifferent, runShadow, type ShadowOptions, type ShadowReport } from './shadow.js';
 import { StatsPage } from './stats/page.js';
 import { decodeStats, type Stats } from './stats/stats.js';
+import { Tables } from './tables/live.js';
 import { programName } from './tenant.js';
 
 /** How often events are taken and the end is looked for. */
@@ -109,6 +110,7 @@ export class Appliance {
   readonly #faultDirectory: string | undefined;
   readonly #xstats: string[][];
   readonly #events: Events;
+  readonly #tables: Tables;
   #page: StatsPage | undefined;
   #state: State = 'created';
   #startedAt = 0;
@@ -140,6 +142,11 @@ export class Appliance {
       failed: (error) => this.#events.listeners.emit('error', error),
       changed: (change) => this.#events.listeners.emit(change.kind, change),
     });
+    this.#tables = new Tables({
+      native: this.#native,
+      typesOf: (program) =>
+        this.#generations.running.programs.get(program)?.manifest?.tableTypes ?? [],
+    });
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -153,6 +160,12 @@ export class Appliance {
   /** Number of what runs; it goes up with every swap and every rollback. */
   get generation(): number {
     return this.#generations.running.generation;
+  }
+
+  /** Tables of the programs that run. @throws WIRELET_E_STATE after a stop */
+  get tables(): Tables {
+    if (this.#state === 'stopped') throw new WireletError('WIRELET_E_STATE', 'it is stopped');
+    return this.#tables;
   }
 
   /** Starts the lcores. @throws WIRELET_E_STATE when it was started before */
@@ -398,13 +411,4 @@ function openNative(
   const { stateDirectory, ...spec } = config;
   const kept = stateDirectory === '' ? {} : { stateDirectory };
   return coded(() => new Native({ ...spec, ...kept, offline, programs: natives }));
-}
-
-/** Runs a call of the addon; its errors become coded ones. */
-export function coded<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    rethrowNative(error);
-  }
 }

@@ -1,8 +1,7 @@
 /** Would the engine take this program? Every check at its door, then the program's own onLoad. */
 import { DEADLINE_DEFAULT_NS } from './abi.js';
-import { coded } from './appliance.js';
 import type { Setting } from './config/schema.js';
-import { type NativeModuleInfo, type NativeProgram, native } from './native.js';
+import { coded, type NativeModuleInfo, type NativeProgram, native } from './native.js';
 import type { LoadedProgram } from './program.js';
 import { encodeSettings } from './settings.js';
 

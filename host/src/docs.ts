@@ -17,7 +17,9 @@ const NOTICE = '<!-- DO NOT EDIT: written by `npm run docs`. -->';
 
 function cliText(): string {
   const codes = EXIT_CODES.map(([code, meaning]) => `| ${code} | ${meaning} |`);
-  const rows = COMMANDS.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${summary} |`);
+  const rows = COMMANDS.map(
+    ({ name, summary }) => `| [\`${name}\`](#${name.replaceAll(' ', '-')}) | ${summary} |`,
+  );
   const parts = [
     '# The command line',
     NOTICE,

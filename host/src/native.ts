@@ -326,3 +326,12 @@ export function rethrowNative(error: unknown): never {
   if (!isErrorCode(code)) throw error;
   throw new WireletError(code, message);
 }
+
+/** Runs a call of the addon; its errors become coded ones. */
+export function coded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    rethrowNative(error);
+  }
+}

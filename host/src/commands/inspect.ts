@@ -1,8 +1,8 @@
 /** `wirelet inspect`: what a program is made of. */
-import { coded } from '../appliance.js';
+
 import { disassemble } from '../compile/component.js';
 import { inspectModule, type ModuleReport } from '../compile/inspect.js';
-import { type NativeModuleInfo, native } from '../native.js';
+import { coded, type NativeModuleInfo, native } from '../native.js';
 import { loadProgram } from '../program.js';
 import { grouped } from '../terminal/numbers.js';
 import { tableText } from '../terminal/table.js';

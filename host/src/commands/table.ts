@@ -5,6 +5,7 @@
 import type { CommandSpec, Example, OptionSpec } from './command.js';
 import { CONTROL_COMMANDS } from './table-control.js';
 import { JSON_OPTION, SOCKET_OPTION } from './table-options.js';
+import { TABLE_COMMANDS } from './table-tables.js';
 
 export const PURPOSE = 'Sandboxed packet programs in TypeScript, on bursts, on native lcores.';
 
@@ -106,6 +107,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./run.js'),
   },
   ...CONTROL_COMMANDS,
+  ...TABLE_COMMANDS,
   {
     name: 'replay',
     summary: 'put a capture file through programs, offline',

@@ -23,6 +23,8 @@ export const REPLY_BYTES_MAX = 32 << 20;
 export const ENTRIES_MAX = 1000;
 /** Of a path. */
 const TEXT_MAX = 4096;
+/** Of a key or value: its bytes in hexadecimal, or the names of all its fields. */
+const ITEM_MAX = 64 << 10;
 const SHADOW_MS_MAX = 600_000;
 const SAMPLE_MAX = 1 << 20;
 
@@ -37,7 +39,9 @@ const lcore = z
   .min(0)
   .max(LCORES_MAX - 1)
   .optional();
-const entry = z.strictObject({ key: z.unknown(), value: z.unknown() });
+/** A key or a value as JSON, or as plain text: digits of 64 bits stay as they are. */
+const item = z.string().max(ITEM_MAX);
+const entry = z.strictObject({ key: item, value: item });
 
 const desired = z.strictObject({
   /** As `loadConfig` gave it; the appliance checks it. */
@@ -74,9 +78,9 @@ export const METHODS = {
   swap,
   rollback: none,
   tableList: none,
-  tableGet: z.strictObject({ table, key: z.unknown() }),
-  tableSet: z.strictObject({ table, key: z.unknown(), value: z.unknown(), lcore }),
-  tableDelete: z.strictObject({ table, key: z.unknown(), lcore }),
+  tableGet: z.strictObject({ table, key: item }),
+  tableSet: z.strictObject({ table, key: item, value: item, lcore }),
+  tableDelete: z.strictObject({ table, key: item, lcore }),
   tableExport: z.strictObject({ table, lcore }),
   /** Entries are kept until the line without `more`; then the table becomes what they are. */
   tableReplace: z.strictObject({
@@ -89,8 +93,6 @@ export const METHODS = {
 
 export type Method = keyof typeof METHODS;
 export type Params<M extends Method> = z.infer<(typeof METHODS)[M]>;
-/** An entry of a table, by the names of its fields. */
-export type TableEntry = z.infer<typeof entry>;
 
 const envelope = z.strictObject({
   version: z.int(),

@@ -3,6 +3,7 @@ import type { Appliance } from '../appliance.js';
 import { ControlServer } from './server.js';
 import { ApplianceSession } from './session.js';
 import { StatusBook } from './status.js';
+import { Uploads } from './table-session.js';
 
 export interface ServeOptions {
   /** The socket. */
@@ -25,5 +26,6 @@ export function serveAppliance(
   { path, config = '' }: ServeOptions,
 ): Promise<ControlServer> {
   const book = new StatusBook(appliance, { config, socket: path });
-  return ControlServer.listen(path, () => new ApplianceSession(appliance, book));
+  const uploads = new Uploads();
+  return ControlServer.listen(path, () => new ApplianceSession(appliance, book, uploads));
 }

@@ -8,15 +8,18 @@ import type { ShadowOptions } from '../shadow.js';
 import type { Params, Request } from './protocol.js';
 import type { Session, Sink } from './server.js';
 import type { StatusBook } from './status.js';
+import { TableSession, type Uploads } from './table-session.js';
 
 /** One client of `appliance`. */
 export class ApplianceSession implements Session {
   readonly #appliance: Appliance;
   readonly #book: StatusBook;
+  readonly #tables: TableSession;
 
-  constructor(appliance: Appliance, book: StatusBook) {
+  constructor(appliance: Appliance, book: StatusBook, uploads: Uploads) {
     this.#appliance = appliance;
     this.#book = book;
+    this.#tables = new TableSession(appliance, uploads);
   }
 
   async handle(request: Request, sink: Sink): Promise<unknown> {
@@ -32,11 +35,13 @@ export class ApplianceSession implements Session {
       case 'rollback':
         return this.#appliance.rollback();
       default:
-        throw new Error('tables');
+        return this.#tables.handle(request, sink);
     }
   }
 
-  close(): void {}
+  close(): void {
+    this.#tables.close();
+  }
 
   #swap({ program, shadow, ...given }: Params<'swap'>, sink: Sink): Promise<unknown> {
     // The appliance checks what settings are made of.

@@ -83,14 +83,18 @@ function parseJson(layout: Layout, text: string): unknown {
   // Digits are left as they are: JSON.parse would round those of a u64.
   if (layout.scalar && !/^\s*[{"]/.test(text)) return text.trim();
   try {
-    return JSON.parse(quoteIntegers(text));
+    return parseExact(text);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : 'it is no JSON';
     throw wrong(layout, `\`${text}\` is no JSON: ${why}`, cause);
   }
 }
 
-/** Integers of 16 digits or more in quotes, where they are values of JSON. */
+/** JSON whose integers of 16 digits or more become text, which keeps all of them. */
+export function parseExact(text: string): unknown {
+  return JSON.parse(quoteIntegers(text));
+}
+
 function quoteIntegers(text: string): string {
   return text.replaceAll(JSON_STRING_OR_NUMBER, (part) =>
     /^-?\d{16,}$/.test(part) ? `"${part}"` : part,

@@ -4,12 +4,11 @@
  */
 import { fileURLToPath } from 'node:url';
 import { BURST_MAX, PACKET_BYTES_MIN } from '../abi.js';
-import { coded } from '../appliance.js';
 import { standalone } from '../check.js';
 import type { Setting } from '../config/schema.js';
 import { WireletError } from '../error.js';
 import { faultOf } from '../fault.js';
-import { type NativeFault, type NativeRunner, native } from '../native.js';
+import { coded, type NativeFault, type NativeRunner, native } from '../native.js';
 import { type LoadedProgram, loadProgram } from '../program.js';
 import { didYouMean } from '../suggest.js';
 import { FaultError } from './fault-error.js';
