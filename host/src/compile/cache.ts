@@ -42,6 +42,11 @@ export interface CachedProgram {
   warnings: Diagnostic[];
 }
 
+/** A program that is there, and the files that it was built from. */
+export interface CacheHit extends CachedProgram {
+  files: string[];
+}
+
 /** `$WIRELET_CACHE`, or `wirelet` in the XDG cache folder. */
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
   const { WIRELET_CACHE, XDG_CACHE_HOME } = environment;
@@ -60,15 +65,16 @@ export class Cache {
   }
 
   /** What was built for `entry`, if every file that was read then is the same now. */
-  find(entry: string): CachedProgram | null {
+  find(entry: string): CacheHit | null {
     const known = readJson(this.#path('entries', entry), entrySchema);
     if (!known?.inputs.every((input) => fileDigest(input.path) === input.digest)) return null;
     const file = this.#path('objects', known.object);
     const object = readJson(file, objectSchema);
     if (!object || object.digest !== objectDigest(object.wasm, object.sourceMap)) return null;
     touch(file);
-    const { wasm, sourceMap, warnings } = object;
-    return { wasm: new Uint8Array(Buffer.from(wasm, 'base64')), sourceMap, warnings };
+    const { sourceMap, warnings } = object;
+    const wasm = new Uint8Array(Buffer.from(object.wasm, 'base64'));
+    return { wasm, sourceMap, warnings, files: known.inputs.map((input) => input.path) };
   }
 
   store(entry: string, key: string, inputs: readonly Input[], program: CachedProgram): void {

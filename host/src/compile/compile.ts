@@ -48,8 +48,12 @@ export interface CompiledProgram {
   manifest: Manifest | null;
   /** Of asc; errors are thrown. */
   warnings: Diagnostic[];
+  /** Paths that were read, or looked for and not there: a change of one may change the result. */
+  files: string[];
   cached: boolean;
   durationMs: number;
+  /** What of it asc took; 0 out of the cache. The rest is checks and what the build adds. */
+  compilerMs: number;
 }
 
 /** Goes up when what is done with asc's output changes: older results are not used then. */
@@ -84,7 +88,8 @@ function readBuilt({ file, name }: ProgramSource): Built {
   const manifest = readManifest(readModule(wasm));
   const map = `${file}.map`;
   const sourceMap = existsSync(map) ? readFileSync(map, 'utf8') : null;
-  return { name: manifest?.name ?? name, wasm, sourceMap, manifest, warnings: [], cached: false };
+  const built = { name: manifest?.name ?? name, wasm, sourceMap, manifest, warnings: [] };
+  return { ...built, files: [file, map], cached: false, compilerMs: 0 };
 }
 
 /** What decides the result beside the files that asc reads. */
@@ -93,6 +98,8 @@ interface Recipe {
   name: string;
   author: AuthorManifest;
   compiler: string;
+  /** Files that all of this comes from, those that are not there included. */
+  files: string[];
   /** All of it as text. */
   text: string;
 }
@@ -102,17 +109,32 @@ async function build(program: ProgramSource, cwd: string, options: CompileOption
   const cache = options.cache === false ? null : (options.cache ?? new Cache());
   const entry = digestOf(`${program.file}\n${recipe.job.runtime}\n${recipe.text}`);
   const hit = cache?.find(entry);
-  if (hit) return finished(program, hit, true);
+  if (hit) {
+    const files = [...recipe.files, ...hit.files];
+    return { ...finished(program, hit), files, cached: true, compilerMs: 0 };
+  }
   warmComponentTools();
+  const begin = performance.now();
   const reply = await (options.compiler ?? sharedCompiler()).compile(recipe.job);
-  const fresh = await complete(program, recipe, reply, cwd);
+  const compilerMs = performance.now() - begin;
+  const files = [...recipe.files, ...new Set(reply.files.map((each) => each.path))];
+  const fresh = await complete(program, recipe, reply, cwd).catch((thrown: unknown) => {
+    throw withFiles(thrown, files);
+  });
   cache?.store(entry, fresh.key, fresh.inputs, fresh.program);
-  return finished(program, fresh.program, false);
+  return { ...finished(program, fresh.program), files, cached: false, compilerMs };
+}
+
+/** What a program was read from is what has to change before it compiles. */
+function withFiles(thrown: unknown, files: string[]): unknown {
+  if (!(thrown instanceof WireletError)) return thrown;
+  const { code, message, hint, details, cause } = thrown;
+  return new WireletError(code, message, { hint, details: { ...details, files }, cause });
 }
 
 function recipeOf(program: ProgramSource): Recipe {
   const runtime = runtimeFolder();
-  const { options } = loadProfile(program.folder, runtime);
+  const { options, files } = loadProfile(program.folder, runtime);
   const author = readAuthorManifest(program);
   const name = author.name ?? program.name;
   const compiler = `assemblyscript ${compilerVersion()}`;
@@ -123,13 +145,17 @@ function recipeOf(program: ProgramSource): Recipe {
   const text = JSON.stringify({ BUILD, ABI_VERSION, compiler, code, options, name, author });
   const resolved = resolvedOptions(options, runtime);
   const job = { file: program.file, folder: program.folder, runtime, options: resolved };
-  return { job, name, author, compiler, text };
+  return { job, name, author, compiler, text, files: [...files, ...authorManifests(program)] };
 }
 
-/** `wirelet.json` beside an index.ts. */
-function readAuthorManifest({ file, folder }: ProgramSource): AuthorManifest {
-  const beside = path.join(folder, 'wirelet.json');
-  if (path.basename(file) !== 'index.ts' || !existsSync(beside)) return {};
+/** `wirelet.json` beside an index.ts, there or not. */
+function authorManifests({ file, folder }: ProgramSource): string[] {
+  return path.basename(file) === 'index.ts' ? [path.join(folder, 'wirelet.json')] : [];
+}
+
+function readAuthorManifest(program: ProgramSource): AuthorManifest {
+  const [beside] = authorManifests(program);
+  if (beside === undefined || !existsSync(beside)) return {};
   return parseAuthorManifest(beside, readFileSync(beside, 'utf8'));
 }
 
@@ -193,8 +219,10 @@ function rejectErrors(program: ProgramSource, diagnostics: Diagnostic[], cwd: st
   });
 }
 
+/** asc asks for some files several times. */
 function inputsOf(reply: CompileReply): Input[] {
-  return reply.files.map(({ path: file, text }) => ({
+  const texts = new Map(reply.files.map(({ path: file, text }) => [file, text]));
+  return Array.from(texts, ([file, text]) => ({
     path: file,
     digest: text === null ? null : digestOf(text),
   }));
@@ -211,21 +239,10 @@ function placed(inputs: Input[], { folder, runtime }: Omit<CompileJob, 'id'>): s
   return [...new Set(names)].sort();
 }
 
-function finished(
-  program: ProgramSource,
-  { wasm, sourceMap, warnings }: CachedProgram,
-  cached: boolean,
-): Built {
+function finished(program: ProgramSource, { wasm, sourceMap, warnings }: CachedProgram) {
   const manifest = readManifest(readModule(wasm));
   const rooted = rootSourceMap(sourceMap, program.folder);
-  return {
-    name: manifest?.name ?? program.name,
-    wasm,
-    sourceMap: rooted,
-    manifest,
-    warnings,
-    cached,
-  };
+  return { name: manifest?.name ?? program.name, wasm, sourceMap: rooted, manifest, warnings };
 }
 
 function compilerVersion(): string {

@@ -15,7 +15,30 @@ test('the second build of the same program is read, and is the same', async () =
   const first = await compile(source, { cache });
   const second = await compile(source, { cache });
   expect([first.cached, second.cached]).toEqual([false, true]);
-  expect({ ...second, cached: false, durationMs: 0 }).toEqual({ ...first, durationMs: 0 });
+  const untimed = { cached: false, durationMs: 0, compilerMs: 0 };
+  expect({ ...second, ...untimed }).toEqual({ ...first, ...untimed });
+  expect(first.compilerMs).toBeGreaterThan(0);
+  expect(first.compilerMs).toBeLessThan(first.durationMs);
+});
+
+test('names every file whose change may change the result, also of one that does not build', async () => {
+  const cache = new Cache(newFolder());
+  const home = program(`import { f } from './part';
+${PASS.replace('{\n', '{\n  f();\n')}`);
+  const part = path.join(home, 'part.ts');
+  const looked = ['index.ts', 'part.ts', 'wirelet.json', 'asconfig.json'].map((name) =>
+    path.join(home, name),
+  );
+  const failed = await rejection(home, { cache });
+  expect(failed.details.files).toEqual(expect.arrayContaining(looked));
+  writeFileSync(part, 'export function f(): void {}\n');
+  for (const isCached of [false, true]) {
+    const { files, cached } = await compile(home, { cache });
+    expect(cached).toBe(isCached);
+    expect(files).toEqual(expect.arrayContaining(looked));
+    expect(files).toContainEqual(expect.stringMatching(/runtime\/packet\.ts$/));
+    expect(new Set(files).size).toBe(files.length);
+  }
 });
 
 test('a change of any file that was read builds anew, and so does a new one', async () => {

@@ -4,7 +4,6 @@
   (local $3 i32)
   (local $4 i32)
   (local $5 i32)
-  (local $6 i32)
   local.get $0
   i32.const -64
   i32.sub
@@ -101,59 +100,57 @@
     i32.const 0
    end
    if (result i32)
-    local.get $0
-    local.get $1
-    i32.load
-    local.tee $4
-    i32.sub
-    local.tee $2
-    local.get $0
-    i32.load16_u offset=4
-    local.tee $0
-    i32.const 8
-    i32.shl
-    local.get $0
-    i32.const 8
-    i32.shr_u
-    i32.or
-    i32.const 65535
-    i32.and
-    i32.add
-    local.set $0
     block $__inlined_func$programs/dnsguard/index/onDns$3 (result i32)
      block $folding-inner1
-      local.get $2
-      i32.const 8
-      i32.add
-      local.tee $5
-      i32.const 12
-      i32.add
-      local.tee $2
       local.get $0
       local.get $1
-      i32.load16_u offset=4
-      local.tee $6
+      i32.load
+      local.tee $2
+      i32.sub
+      local.tee $4
       local.get $0
-      local.get $6
+      i32.load16_u offset=4
+      local.tee $0
+      i32.const 8
+      i32.shl
+      local.get $0
+      i32.const 8
+      i32.shr_u
+      i32.or
+      i32.const 65535
+      i32.and
+      i32.add
+      local.tee $0
+      local.get $1
+      i32.load16_u offset=4
+      local.tee $5
+      local.get $0
+      local.get $5
       i32.lt_u
       select
-      local.tee $6
-      i32.gt_u
+      local.tee $5
+      local.get $4
+      i32.const 8
+      i32.add
+      local.tee $0
+      i32.const 12
+      i32.add
+      i32.lt_u
       br_if $folding-inner1
       block $folding-inner0
        local.get $1
        i64.load16_u offset=4
-       local.get $5
+       local.get $0
        i32.const 2
        i32.add
-       local.tee $0
+       local.tee $4
        i64.extend_i32_u
        i64.const 1
        i64.add
        i64.lt_u
        br_if $folding-inner0
        i32.const 0
-       local.get $0
+       local.get $2
        local.get $4
        i32.add
        i32.load8_u
@@ -162,32 +159,32 @@
        br_if $__inlined_func$programs/dnsguard/index/onDns$3
        drop
        global.get $programs/dnsguard/index/queries
-       local.tee $0
-       local.get $0
+       local.tee $2
+       local.get $2
        i64.load
        i64.const 1
        i64.add
        i64.store
        local.get $1
        i64.load16_u offset=4
-       local.get $5
+       local.get $0
        i32.const 4
        i32.add
-       local.tee $0
+       local.tee $2
        i64.extend_i32_u
        i64.const 2
        i64.add
        i64.lt_u
        br_if $folding-inner0
-       local.get $0
+       local.get $2
        local.get $1
        i32.load
        i32.add
        i32.load16_u
-       local.tee $0
+       local.tee $2
        i32.const 8
        i32.shl
-       local.get $0
+       local.get $2
        i32.const 8
        i32.shr_u
        i32.or
@@ -200,6 +197,10 @@
        i32.gt_u
        i32.or
        br_if $folding-inner1
+       local.get $0
+       i32.const 12
+       i32.add
+       local.set $2
        i32.const 0
        local.set $0
        loop $for-loop|0
@@ -210,7 +211,7 @@
          global.get $programs/dnsguard/index/names
          local.get $1
          local.get $2
-         local.get $6
+         local.get $5
          call $programs/dnsguard/names/Names#has
          if
           global.get $programs/dnsguard/index/blocked
@@ -223,18 +224,21 @@
           i32.const 1
           br $__inlined_func$programs/dnsguard/index/onDns$3
          end
-         local.get $6
          global.get $programs/dnsguard/index/names
          i32.load offset=4
-         local.tee $5
+         local.tee $2
          i32.const 4
          i32.add
-         local.tee $2
-         i32.lt_u
-         i32.const 1
          local.get $5
+         i32.gt_u
+         i32.const 1
+         local.get $2
          select
          br_if $folding-inner1
+         local.get $2
+         i32.const 4
+         i32.add
+         local.set $2
          local.get $0
          i32.const 1
          i32.add
