@@ -38,6 +38,8 @@ export type SettingValues = Readonly<Record<string, SettingValue>>;
 const ALIGNMENT = 8;
 /** An address and a length. */
 const STRING_PAIR_BYTES = 8;
+/** Of a page at first: most settings fit, and a page of the largest size for each swap is garbage. */
+const PAGE_BYTES_FIRST = 4096;
 
 /** The page's bytes. An empty list is an empty list of strings. */
 export function encodeSettings(values: SettingValues, version = 1): Uint8Array {
@@ -115,7 +117,7 @@ class Page {
   constructor(entries: number) {
     this.#end = SIZEOF_SETTINGS_HEADER + entries * SIZEOF_SETTINGS_ENTRY;
     if (this.#end > SETTINGS_BYTES_MAX) throw tooLarge(`${entries} settings`);
-    this.#bytes = new Uint8Array(SETTINGS_BYTES_MAX);
+    this.#bytes = new Uint8Array(Math.max(PAGE_BYTES_FIRST, this.#end));
     this.#view = new DataView(this.#bytes.buffer);
   }
 
@@ -123,9 +125,20 @@ class Page {
   append(key: string, bytes: Uint8Array): number {
     const at = Math.ceil(this.#end / ALIGNMENT) * ALIGNMENT;
     if (at + bytes.length > SETTINGS_BYTES_MAX) throw tooLarge(`\`${key}\``);
+    this.#holdUpTo(at + bytes.length);
     this.#bytes.set(bytes, at);
     this.#end = at + bytes.length;
     return SETTINGS_PAGE + at;
+  }
+
+  #holdUpTo(end: number): void {
+    if (end <= this.#bytes.length) return;
+    const larger = new Uint8Array(
+      Math.min(Math.max(end, 2 * this.#bytes.length), SETTINGS_BYTES_MAX),
+    );
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+    this.#view = new DataView(larger.buffer);
   }
 
   entry(index: number, entry: Entry): void {

@@ -53,10 +53,13 @@ export interface BlockGroup {
 /** A window on copied counters; offsets in bytes, as abi.ts has them. */
 export class Block {
   readonly #words: BigUint64Array;
+  /** The same memory by halves: a BigInt for each of a thousand buckets takes twice the time. */
+  readonly #halves: Uint32Array;
   readonly #start: number;
 
   constructor(words: BigUint64Array, startBytes: number) {
     this.#words = words;
+    this.#halves = new Uint32Array(words.buffer, words.byteOffset, 2 * words.length);
     this.#start = startBytes / WORD;
   }
 
@@ -66,7 +69,8 @@ export class Block {
 
   /** Exact up to 2^53: at 100 million packets per second, 2.8 years. */
   number(offset: number): number {
-    return Number(this.big(offset));
+    const at = 2 * (this.#start + offset / WORD);
+    return (this.#halves[at + 1] ?? 0) * 2 ** 32 + (this.#halves[at] ?? 0);
   }
 
   /** `count` words from `offset` on. */

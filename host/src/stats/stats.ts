@@ -223,7 +223,7 @@ function sumBig(blocks: Block[], offset: number): bigint {
 }
 
 function sum(blocks: Block[], offset: number): number {
-  return Number(sumBig(blocks, offset));
+  return blocks.reduce((total, block) => total + block.number(offset), 0);
 }
 
 function sums(blocks: Block[], offset: number, count: number): number[] {
