@@ -7,6 +7,7 @@ mod capture;
 mod checker;
 mod device;
 mod generator;
+mod interface;
 mod loopback;
 mod null;
 mod open;
