@@ -4,6 +4,7 @@
 //! All questions are ioctls that the kernel answers under RCU (`net/core/dev_ioctl.c`): an lcore
 //! may ask them, because it never waits for whoever holds the lock of all interfaces (RTNL).
 
+mod dropped;
 mod watch;
 
 use std::ffi::CStr;
@@ -12,6 +13,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use wirelet_abi::{Error, ErrorCode};
 
+pub(crate) use dropped::Dropped;
 pub(crate) use watch::LinkWatch;
 
 /// What the kernel says of an interface now.
@@ -171,7 +173,8 @@ pub(crate) fn named(name: &str) -> Result<Request, Error> {
     let mut request = empty();
     let bad = |byte: u8| byte == 0 || byte == b'/' || byte.is_ascii_whitespace();
     if name.is_empty() || name.len() >= request.ifr_name.len() || name.bytes().any(bad) {
-        let message = format!("`{name}`: names of interfaces have 1 to 15 bytes, no / and no space");
+        let message =
+            format!("`{name}`: names of interfaces have 1 to 15 bytes, no / and no space");
         return Err(Error::new(ErrorCode::Interface, message));
     }
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {

@@ -16,6 +16,7 @@ mod ring;
 mod sink;
 mod spec;
 mod stamp;
+mod tap;
 #[cfg(test)]
 mod testing;
 
