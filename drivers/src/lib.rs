@@ -10,6 +10,7 @@ mod generator;
 mod interface;
 mod loopback;
 mod null;
+mod offload;
 mod open;
 mod pcap;
 mod ring;
