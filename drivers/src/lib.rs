@@ -3,6 +3,7 @@
 //! [`Device`] is the contract; every device is a file of its own. [`open`] turns a spec such as
 //! `pcap:in.pcap,out.pcap` into one device per queue.
 
+mod af_packet;
 mod capture;
 mod checker;
 mod device;

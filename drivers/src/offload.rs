@@ -8,7 +8,7 @@ mod layout;
 mod segment;
 
 pub(crate) use checksum::completed;
-pub(crate) use segment::{Segment, Segments};
+pub(crate) use segment::Segments;
 
 /// `struct virtio_net_hdr` (virtio 1.2, section 5.1.6), in the machine's byte order: what the
 /// kernel puts before each packet of a socket with PACKET_VNET_HDR.

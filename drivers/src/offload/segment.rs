@@ -64,6 +64,11 @@ impl Segments {
         Some(Segments { layout, payload, next: payload, end, segment_bytes, number: 0 })
     }
 
+    /// Bytes of the longest, without a tag that comes back.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.payload + self.segment_bytes.min(self.end - self.payload)
+    }
+
     /// Whether all are cut off. There is at least one, even without payload.
     pub(crate) fn done(&self) -> bool {
         self.next == self.end && self.number > 0

@@ -3,7 +3,9 @@
 //!
 //! Needs root and iproute2; without them every test says `skipped:` and why.
 
+mod af_packet;
 mod namespace;
+mod offloads;
 mod raw;
 mod rig;
 mod tap;

@@ -18,6 +18,23 @@ impl Raw {
         namespace.enter(|| Raw::open(interface).expect("a packet socket"))
     }
 
+    /// The same, and it sees what leaves by the interface too.
+    pub fn outgoing(namespace: &Namespace, interface: &str) -> Raw {
+        let raw = Raw::new(namespace, interface);
+        let fd = raw.0.as_raw_fd();
+        set(fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &0i32).expect("an option");
+        raw
+    }
+
+    /// The same, and what it sends begins with a header (virtio 1.2, section 5.1.6) that says what
+    /// is left to hardware.
+    pub fn offloading(namespace: &Namespace, interface: &str) -> Raw {
+        let raw = Raw::new(namespace, interface);
+        let fd = raw.0.as_raw_fd();
+        set(fd, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1i32).expect("an option");
+        raw
+    }
+
     fn open(interface: &str) -> io::Result<Raw> {
         let name = std::ffi::CString::new(interface).expect("a name");
         let protocol = (libc::ETH_P_ALL as u16).to_be();
@@ -54,6 +71,14 @@ impl Raw {
         assert_eq!(sent, packet.len());
     }
 
+    /// Whether it could be sent; no room is no failure.
+    pub fn try_send(&mut self, packet: &[u8]) -> bool {
+        match self.0.write(packet) {
+            Ok(bytes) => bytes == packet.len(),
+            Err(error) => error.raw_os_error() == Some(libc::ENOBUFS),
+        }
+    }
+
     /// The next packet that is none of the kernel's own.
     pub fn receive(&mut self) -> Option<Vec<u8>> {
         loop {
@@ -87,13 +112,6 @@ impl Raw {
             packet = tagged(&packet, &[(tag.tp_vlan_tpid, tag.tp_vlan_tci)]);
         }
         Some(packet)
-    }
-
-    /// Whether it has received anything.
-    pub fn is_readable(&self) -> bool {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one pollfd that lives during the call.
-        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
 }
 

@@ -37,8 +37,13 @@ impl Rig {
         spec: &str,
         queues: usize,
     ) -> Result<Vec<Box<dyn Device>>, Error> {
+        namespace.enter(|| self.open_here(spec, queues))
+    }
+
+    /// In the namespace of this thread.
+    pub fn open_here(&self, spec: &str, queues: usize) -> Result<Vec<Box<dyn Device>>, Error> {
         let context = OpenContext { region: Arc::clone(&self.region), port: 3, queues };
-        namespace.enter(|| open(spec, &context, &mut Rings::default()))
+        open(spec, &context, &mut Rings::default())
     }
 
     pub fn open(&self, namespace: &Namespace, spec: &str) -> Box<dyn Device> {
@@ -68,6 +73,24 @@ impl Rig {
         packets
     }
 
+    /// What arrives until nothing has come for some time.
+    pub fn receive_rest(
+        &mut self,
+        device: &mut dyn Device,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Vec<Vec<u8>> {
+        let (mut packets, mut quiet) = (Vec::new(), 0);
+        while quiet < 5 {
+            let burst = self.burst(device);
+            quiet = if burst.is_empty() { quiet + 1 } else { 0 };
+            if burst.is_empty() {
+                wait(device);
+            }
+            packets.extend(burst.into_iter().map(|(_, bytes)| bytes).filter(|bytes| wanted(bytes)));
+        }
+        packets
+    }
+
     /// One burst; its frames are free again.
     pub fn burst(&mut self, device: &mut dyn Device) -> Vec<(Mbuf, Vec<u8>)> {
         let mut burst = [Mbuf { egress: 7, mark: 7, scratch: 7, ..Mbuf::default() }; BURST];
@@ -83,6 +106,18 @@ impl Rig {
 
     /// Whether the device took it.
     pub fn send(&mut self, device: &mut dyn Device, bytes: &[u8]) -> bool {
+        self.send_burst(device, &[bytes.to_vec()]) == 1
+    }
+
+    /// How many the device took; the frames of the others are free again.
+    pub fn send_burst(&mut self, device: &mut dyn Device, packets: &[Vec<u8>]) -> usize {
+        let mbufs: Vec<Mbuf> = packets.iter().map(|bytes| self.mbuf(bytes)).collect();
+        let taken = device.tx_burst(&mut self.frames, &mbufs);
+        self.frames.give_burst(&mbufs[taken..]);
+        taken
+    }
+
+    fn mbuf(&mut self, bytes: &[u8]) -> Mbuf {
         let mbuf = Mbuf {
             frame: self.frames.take().expect("a frame"),
             offset: HEADROOM_BYTES as u16,
@@ -92,11 +127,7 @@ impl Rig {
         assert!(bytes.len() <= self.region.data_room());
         // SAFETY: the frame was just taken and has room for `bytes`.
         unsafe { self.region.data(&mbuf).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        let taken = device.tx_burst(&mut self.frames, &[mbuf]) == 1;
-        if !taken {
-            self.frames.give(mbuf.frame);
-        }
-        taken
+        mbuf
     }
 
     pub fn bytes(&self, mbuf: &Mbuf) -> Vec<u8> {
