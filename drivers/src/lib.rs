@@ -4,6 +4,7 @@
 //! `pcap:in.pcap,out.pcap` into one device per queue.
 
 mod af_packet;
+mod af_xdp;
 mod capture;
 mod checker;
 mod device;

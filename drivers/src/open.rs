@@ -2,9 +2,8 @@
 
 use wirelet_abi::{Error, ErrorCode};
 
-use crate::{
-    Device, OpenContext, Rings, Spec, af_packet, generator, loopback, null, pcap, ring, sink, tap,
-};
+use crate::{Device, OpenContext, Rings, Spec};
+use crate::{af_packet, af_xdp, generator, loopback, null, pcap, ring, sink, tap};
 
 type Open = fn(&Spec, &OpenContext, &mut Rings) -> Result<Vec<Box<dyn Device>>, Error>;
 
@@ -18,6 +17,7 @@ const DRIVERS: &[(&str, Open)] = &[
     ("sink", |spec, context, _| sink::open(spec, context)),
     ("af_packet", |spec, context, _| af_packet::open(spec, context)),
     ("tap", |spec, context, _| tap::open(spec, context)),
+    ("af_xdp", |spec, context, _| af_xdp::open(spec, context)),
 ];
 
 /// Opens the device that `spec` describes: one [`Device`] per queue, `context.queues` of them or as

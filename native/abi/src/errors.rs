@@ -174,6 +174,12 @@ errors! {
     Privilege, "WIRELET_E_PRIVILEGE", NotPermitted,
         "A device needs a privilege that this process does not have.",
         "docs/devices.md names the capabilities that each device needs.";
+    MemoryLock, "WIRELET_E_MEMORY_LOCK", NotPermitted,
+        "The frames can't be locked in memory, as an AF_XDP socket needs them.",
+        "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK.";
+    XdpAttached, "WIRELET_E_XDP_ATTACHED", Failed,
+        "The interface has an XDP program of somebody else.",
+        "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.";
     LinkDown, "WIRELET_E_LINK_DOWN", Failed,
         "The link of a port went down; packets to it are dropped as `tx_error`.",
         "The port goes on when it is up again: `ip link set NAME up`.";
