@@ -61,10 +61,15 @@ fn build(queues: &[(u32, Rules)], end: impl FnOnce(&mut Assembler)) -> Vec<[u8; 
             it.jump(ours);
             continue;
         }
-        for rule in &rules.0 {
-            compare(&mut it, rule, if rule.ours { ours } else { kernel });
+        let (last, before) = rules.0.split_last().expect("at least one rule");
+        let decided = |rule: &Rule| if rule.ours { ours } else { kernel };
+        before.iter().for_each(|rule| compare(&mut it, rule, decided(rule)));
+        if last.always_fits() {
+            it.jump(decided(last));
+        } else {
+            compare(&mut it, last, decided(last));
+            it.jump(kernel);
         }
-        it.jump(kernel);
     }
     it.place(ours);
     end(&mut it);
@@ -336,6 +341,8 @@ mod tests {
                 ("UDP in VLAN 3", ethernet(&[3], 0x0800, &ipv4(17, 0, 0, &ports(9, 22))), true),
             ],
         );
+        check("!arp,all", &[("anything", ethernet(&[], 0x1234, &[]), true)]);
+        check("arp,!all", &[("anything", ethernet(&[], 0x1234, &[]), false)]);
         check("all", &[("anything", ethernet(&[], 0x1234, &[]), true)]);
     }
 

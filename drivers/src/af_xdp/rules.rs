@@ -63,6 +63,13 @@ pub(super) struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rules(pub(super) Vec<Rule>);
 
+impl Rule {
+    /// Whether every packet fits.
+    pub(super) fn always_fits(&self) -> bool {
+        self.terms.iter().all(|term| *term == Term::All)
+    }
+}
+
 impl Rules {
     /// Everything is ours.
     pub(super) fn all() -> Rules {
@@ -71,8 +78,7 @@ impl Rules {
 
     /// Whether no packet needs to be looked into.
     pub(super) fn take_all(&self) -> bool {
-        let first = &self.0[0];
-        first.ours && first.terms.iter().all(|term| *term == Term::All)
+        self.0[0].ours && self.0[0].always_fits()
     }
 
     /// Parses the option's value; the error is a sentence without the option's name.
@@ -80,6 +86,10 @@ impl Rules {
         let rules: Vec<Rule> = text.split(',').map(parse_rule).collect::<Result<_, _>>()?;
         if rules.len() > RULES_MAX {
             return Err(format!("{} rules; at most {RULES_MAX}", rules.len()));
+        }
+        // The kernel's verifier would not accept what can't be reached, and nobody means it.
+        if rules[..rules.len() - 1].iter().any(Rule::always_fits) {
+            return Err("what stands behind `all` never decides".into());
         }
         if !rules.iter().any(|rule| rule.ours) {
             return Err("it takes nothing: without a fitting rule a packet is the kernel's; \
@@ -191,7 +201,6 @@ mod tests {
         let ours: Vec<bool> = rules.0.iter().map(|rule| rule.ours).collect();
         assert_eq!(ours, [false, false, true]);
         assert!(!rules.take_all() && Rules::all().take_all());
-        assert!(Rules::parse("all,!arp").expect("rules").take_all());
     }
 
     #[test]
@@ -204,6 +213,8 @@ mod tests {
         assert!(error("vlan:4096").contains("no number from 0 to 4095"));
         assert!(error("ethertype:0x10000").contains("65535"));
         assert!(error("!arp").contains("takes nothing"));
+        assert!(error("!all").contains("takes nothing"));
+        assert!(error("arp,!all+all,ip").contains("never decides"));
         assert!(error(&["arp"; 33].join(",")).contains("at most 32"));
         assert!(error(&["ip"; 9].join("+")).contains("at most 8"));
     }
