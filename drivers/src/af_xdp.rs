@@ -52,6 +52,8 @@ const HEADER_BYTES: usize = 18;
 const FILL_BATCH: usize = 16;
 /// How long an lcore may sleep when nothing can be received for want of frames.
 const STARVED_NS: u64 = 1_000_000;
+/// How long an interface that takes no packets is left alone.
+const REFUSE_NS: u64 = 1_000_000;
 /// How long `close` waits for packets that the kernel has and has not sent.
 const CLOSE_NS: u64 = 100_000_000;
 const XSTATS: &[&str] = &[
@@ -88,6 +90,8 @@ struct XdpDevice {
     busy_polls: bool,
     /// The kernel has not taken everything from the transmit ring.
     unsent: bool,
+    /// The interface takes nothing before that time, when we ask again. 0 while it does.
+    refusing_until_ns: u64,
     counts: Counts,
     /// The kernel's counts when the socket was closed.
     last: libc::xdp_statistics,
@@ -157,6 +161,7 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
             completes_checksums,
             busy_polls: options.busy_poll.is_some(),
             unsent: false,
+            refusing_until_ns: 0,
             counts: Counts::default(),
             last: no_statistics(),
         };
@@ -260,13 +265,18 @@ impl XdpDevice {
         if socket.zero_copy() && !socket.tx.needs_wakeup() {
             return;
         }
-        let mut patience = socket.calls_per_burst();
+        let (mut patience, dropped_before) = (socket.calls_per_burst(), self.counts.tx_dropped);
         // Each call sends a packet, or uses up patience: this ends.
         for _ in 0..=self.tx_frames {
             let done_before = socket.completion.written();
             self.counts.tx_calls += 1;
             match socket.kick() {
-                Kick::Done => return,
+                Kick::Done => {
+                    if self.counts.tx_dropped != dropped_before {
+                        self.look_for_carrier();
+                    }
+                    return;
+                }
                 Kick::Dropped => {
                     self.counts.tx_dropped += 1;
                     self.counts.tx_errors += 1;
@@ -274,17 +284,60 @@ impl XdpDevice {
                 Kick::Again if socket.completion.written() != done_before => {}
                 Kick::Again if patience > 1 => patience -= 1,
                 Kick::Again => break,
-                Kick::Refused => {
-                    self.watch.look();
+                Kick::Down => {
+                    self.refuse_for_now();
                     break;
                 }
                 Kick::Gone => {
                     self.watch.lose();
+                    self.refuse_for_now();
                     break;
                 }
             }
         }
         self.unsent = true;
+    }
+
+    /// Packets were dropped by the driver, perhaps for want of a carrier.
+    #[cold]
+    fn look_for_carrier(&mut self) {
+        if self.watch.stale() {
+            self.watch.look();
+        }
+        if !self.watch.link().up {
+            self.refusing_until_ns = clock::now_ns() + REFUSE_NS;
+        }
+    }
+
+    #[cold]
+    fn refuse_for_now(&mut self) {
+        self.watch.look();
+        self.refusing_until_ns = clock::now_ns() + REFUSE_NS;
+    }
+
+    /// Whether packets can't leave; asks the kernel again now and then. An interface that is down
+    /// takes none; one that is up without a carrier drops them one by one, a system call each.
+    #[inline]
+    fn refuses(&mut self) -> bool {
+        self.refusing_until_ns > 0 && self.still_refuses()
+    }
+
+    #[cold]
+    fn still_refuses(&mut self) -> bool {
+        let Some(socket) = &self.socket else { return true };
+        if clock::now_ns() < self.refusing_until_ns {
+            return true;
+        }
+        match socket.kick() {
+            Kick::Down | Kick::Gone => self.refuse_for_now(),
+            outcome => {
+                let dropped = u64::from(outcome == Kick::Dropped);
+                self.counts.tx_dropped += dropped;
+                self.counts.tx_errors += dropped;
+                self.refusing_until_ns = 0;
+            }
+        }
+        self.refusing_until_ns > 0
     }
 
     /// Packets that can't leave now: the interface is down or gone.
@@ -342,7 +395,7 @@ impl Device for XdpDevice {
     }
 
     fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
-        if !self.watch.link().up {
+        if self.refuses() {
             return self.refuse(frames, burst);
         }
         self.complete(frames);
@@ -367,7 +420,7 @@ impl Device for XdpDevice {
             return;
         }
         self.complete(frames);
-        if self.unsent && self.watch.link().up {
+        if self.unsent && !self.refuses() {
             self.kick();
             self.complete(frames);
         }
@@ -375,7 +428,7 @@ impl Device for XdpDevice {
 
     /// Packets that wait for a link do not count: nobody knows how long.
     fn in_flight(&self) -> usize {
-        if self.watch.link().up { self.ledger.transmitting() } else { 0 }
+        if self.refusing_until_ns == 0 { self.ledger.transmitting() } else { 0 }
     }
 
     fn stats(&self, stats: &mut DeviceStats) {

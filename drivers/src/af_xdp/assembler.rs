@@ -143,8 +143,8 @@ impl Assembler {
         self.push(ALU_64 | SHIFT_LEFT, to, Register::R0, 0, bits);
     }
 
-    /// The low 16 bits of `register`, taken as big-endian; the rest becomes zero.
-    pub(super) fn from_network_16(&mut self, register: Register) {
+    /// The low 16 bits of `register`, from network order or to it; the rest becomes zero.
+    pub(super) fn swap_16(&mut self, register: Register) {
         self.push(ALU_32 | TO_BIG_ENDIAN, register, Register::R0, 0, 16);
     }
 
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(hex(|it| it.add_register(R1, R2)), "0f21000000000000", "r1 += r2");
         assert_eq!(hex(|it| it.and(R1, 15)), "570100000f000000", "r1 &= 15");
         assert_eq!(hex(|it| it.shift_left(R1, 2)), "6701000002000000", "r1 <<= 2");
-        assert_eq!(hex(|it| it.from_network_16(R1)), "dc01000010000000", "r1 = be16 r1");
+        assert_eq!(hex(|it| it.swap_16(R1)), "dc01000010000000", "r1 = be16 r1");
         let load = |it: &mut Assembler| it.load(Size::Half, R1, R2, 12);
         assert_eq!(hex(load), "69210c0000000000", "r1 = *(u16 *)(r2 + 12)");
         let store = |it: &mut Assembler| it.store(Size::Double, R10, -8, R1);

@@ -199,7 +199,7 @@ fn ensure(it: &mut Assembler, bytes: i32, short: Label) {
 /// `to =` 16 bits at r8 + `offset`, in network order.
 fn network_16(it: &mut Assembler, to: super::assembler::Register, offset: i16) {
     it.load(Size::Half, to, R8, offset);
-    it.from_network_16(to);
+    it.swap_16(to);
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ pub(super) enum Kick {
     Again,
     /// The driver has dropped one packet, which is completed all the same; ask again.
     Dropped,
-    /// It takes nothing now: the interface is down or has no memory.
-    Refused,
+    /// The interface is down.
+    Down,
     /// The interface is gone.
     Gone,
 }
@@ -126,12 +126,12 @@ impl Socket {
             return Kick::Done;
         }
         match io::Error::last_os_error().raw_os_error() {
-            Some(libc::EAGAIN | libc::EINTR) => Kick::Again,
             // Zero copy: the driver is at work on this queue just now.
-            Some(libc::EBUSY) if self.zero_copy => Kick::Again,
-            Some(libc::EBUSY) => Kick::Dropped,
+            Some(libc::EBUSY) if !self.zero_copy => Kick::Dropped,
+            Some(libc::ENETDOWN) => Kick::Down,
             Some(libc::ENXIO) => Kick::Gone,
-            _ => Kick::Refused,
+            // Its budget is spent, its queue is full, there is no memory.
+            _ => Kick::Again,
         }
     }
 

@@ -17,6 +17,7 @@ pub struct Peer {
 
 /// Puts this thread into a fresh network namespace. False, with a printed reason, where that is not
 /// allowed.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub fn enter() -> bool {
     // SAFETY: changes the network namespace of this thread only.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } < 0 {
