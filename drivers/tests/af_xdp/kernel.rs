@@ -192,3 +192,25 @@ fn segments_that_nobody_cut_are_counted_as_too_long() {
     assert_eq!(drops(&*ports[0], DropReason::NoFrame), 0);
     rig.close(ports);
 }
+
+#[test]
+fn tags_of_local_senders_are_kept() {
+    for attach in ["native", "generic"] {
+        if !enter() {
+            return;
+        }
+        let peer = Peer::join("here", "there", 1);
+        peer.ip("link add link there name tagged type vlan id 7");
+        peer.ip("link set tagged addrgenmode none");
+        peer.ip("link set tagged up");
+        let socket = peer.run(|| RawSocket::open("tagged", EXPERIMENT));
+        let mut rig = Rig::new(1024, 2240);
+        let mut device = rig.open(&format!("af_xdp:here?attach={attach}"));
+        assert!(socket.send(&packet(100, 1)));
+        let mut expected = packet(100, 1);
+        expected.splice(12..12, [0x81, 0x00, 0x00, 0x07]);
+        let received = rig.receive(&mut *device, 1).remove(0);
+        assert!(received == expected, "{attach}: {:02x?}", &received[..20]);
+        rig.close([device]);
+    }
+}
