@@ -453,6 +453,16 @@ export const ERRORS = {
     meaning: "A device needs a privilege that this process does not have.",
     hint: "docs/devices.md names the capabilities that each device needs.",
   },
+  WIRELET_E_MEMORY_LOCK: {
+    exit: 6,
+    meaning: "The frames can't be locked in memory, as an AF_XDP socket needs them.",
+    hint: "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK.",
+  },
+  WIRELET_E_XDP_ATTACHED: {
+    exit: 1,
+    meaning: "The interface has an XDP program of somebody else.",
+    hint: "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.",
+  },
   WIRELET_E_LINK_DOWN: {
     exit: 1,
     meaning: "The link of a port went down; packets to it are dropped as `tx_error`.",
