@@ -19,6 +19,7 @@
 
 mod assembler;
 mod bpf;
+mod btf;
 mod checksum;
 mod frames;
 mod hold;

@@ -62,6 +62,8 @@ const MOVE: u8 = 0xb0;
 const TO_BIG_ENDIAN: u8 = 0xd8;
 const CALL: u8 = 0x80;
 const EXIT: u8 = 0x90;
+/// Source of a call: the immediate is a type's number, not a helper's.
+const KERNEL_FUNCTION: u8 = 2;
 /// Source of a 64-bit immediate load: the immediate is a map's descriptor.
 const MAP_BY_DESCRIPTOR: u8 = 1;
 
@@ -201,6 +203,13 @@ impl Assembler {
         self.push(JUMP | CALL, Register::R0, Register::R0, 0, helper);
     }
 
+    /// Calls the function of the kernel with that number of BTF type (a kfunc).
+    pub(super) fn call_kernel(&mut self, function: i32) {
+        let registers = KERNEL_FUNCTION << 4;
+        let opcode = JUMP | CALL;
+        self.instructions.push(Instruction { opcode, registers, offset: 0, immediate: function });
+    }
+
     /// Returns r0.
     pub(super) fn exit(&mut self) {
         self.push(JUMP | EXIT, Register::R0, Register::R0, 0, 0);
@@ -260,6 +269,7 @@ mod tests {
         let map = |it: &mut Assembler| it.load_map(R1, 5);
         assert_eq!(hex(map), "1811000005000000 0000000000000000", "r1 = 5 ll (map)");
         assert_eq!(hex(|it| it.call(51)), "8500000033000000", "call 51");
+        assert_eq!(hex(|it| it.call_kernel(258)), "8520000002010000", "call 258 (kernel)");
         assert_eq!(hex(Assembler::exit), "9500000000000000", "exit");
     }
 

@@ -19,6 +19,8 @@ const LINK_UPDATE: libc::c_int = 29;
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
+/// BPF_F_XDP_DEV_BOUND_ONLY.
+const BOUND_ONLY: u32 = 1 << 6;
 /// Bytes of a name, the closing zero included.
 const NAME_BYTES: usize = 16;
 const LOG_BYTES: usize = 64 << 10;
@@ -116,14 +118,15 @@ pub(super) fn set_socket(
     bpf(MAP_UPDATE, &mut attributes).map(drop)
 }
 
-/// Has the kernel check and translate an XDP program.
-pub(super) fn load_xdp(code: &[[u8; 8]]) -> Result<OwnedFd, LoadError> {
-    match load(code, &mut []) {
+/// Has the kernel check and translate an XDP program. One that is bound to an interface may ask its
+/// driver about packets, and runs there only, in native mode.
+pub(super) fn load_xdp(code: &[[u8; 8]], bound_to: Option<u32>) -> Result<OwnedFd, LoadError> {
+    match load(code, bound_to, &mut []) {
         Ok(program) => Ok(program),
         // The log costs time and memory: ask for it only to say what is wrong.
         Err(cause) if matches!(cause.raw_os_error(), Some(libc::EINVAL | libc::EACCES)) => {
             let mut log = vec![0; LOG_BYTES];
-            let cause = load(code, &mut log).err().unwrap_or(cause);
+            let cause = load(code, bound_to, &mut log).err().unwrap_or(cause);
             let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
             Err(LoadError { cause, log: String::from_utf8_lossy(&log[..end]).into_owned() })
         }
@@ -131,7 +134,7 @@ pub(super) fn load_xdp(code: &[[u8; 8]]) -> Result<OwnedFd, LoadError> {
     }
 }
 
-fn load(code: &[[u8; 8]], log: &mut [u8]) -> io::Result<OwnedFd> {
+fn load(code: &[[u8; 8]], bound_to: Option<u32>, log: &mut [u8]) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
         program_type: u32,
@@ -154,14 +157,14 @@ fn load(code: &[[u8; 8]], log: &mut [u8]) -> io::Result<OwnedFd> {
             program_type: PROG_TYPE_XDP,
             instructions: code.len() as u32,
             code: code.as_ptr(),
-            licence: c"Apache-2.0".as_ptr(),
+            licence: c"Dual BSD/GPL".as_ptr(),
             log_level: u32::from(!log.is_empty()),
             log_bytes: log.len() as u32,
             log: log_at,
             kernel_version: 0,
-            flags: 0,
+            flags: if bound_to.is_some() { BOUND_ONLY } else { 0 },
             name: name_of("wirelet_xdp"),
-            interface: 0,
+            interface: bound_to.unwrap_or(0),
             attach_type: ATTACH_XDP,
         },
     )

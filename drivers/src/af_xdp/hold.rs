@@ -5,7 +5,7 @@
 //! own: the program is then written anew and takes the old one's place without a gap.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::linux::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use wirelet_abi::{Error, ErrorCode};
 
 use super::bpf::{self, AttachMode, LoadError};
+use super::btf;
 use super::netlink;
 use super::options::{Attach, QUEUES_MAX};
 use super::program;
@@ -28,10 +29,44 @@ const ATTACH_PAUSE: Duration = Duration::from_millis(10);
 struct Hold {
     /// Network namespace and interface.
     place: (u64, i32),
-    mode: AttachMode,
+    kind: Kind,
     link: OwnedFd,
     sockets: OwnedFd,
     queues: Mutex<Vec<(u32, Rules)>>,
+}
+
+/// What kind of program it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Run by the driver, which tells it of VLAN tags beside packets.
+    Asking { function: i32 },
+    /// Run by the driver.
+    Native,
+    /// Run by the kernel.
+    Generic,
+}
+
+impl Kind {
+    fn mode(self) -> AttachMode {
+        match self {
+            Kind::Asking { .. } | Kind::Native => AttachMode::Native,
+            Kind::Generic => AttachMode::Generic,
+        }
+    }
+
+    /// What to try, in this order. Old kernels and drivers that can't be asked refuse the first.
+    fn candidates(attach: Attach) -> Vec<Kind> {
+        let asking = || btf::kernel_function(program::TAG_FUNCTION);
+        let mut kinds = Vec::new();
+        if attach != Attach::Generic {
+            kinds.extend(asking().map(|function| Kind::Asking { function }));
+            kinds.push(Kind::Native);
+        }
+        if attach != Attach::Native {
+            kinds.push(Kind::Generic);
+        }
+        kinds
+    }
 }
 
 /// Every interface that this process has a program on.
@@ -47,7 +82,7 @@ pub(super) struct Claim {
 impl Claim {
     /// How the program is attached.
     pub(super) fn mode(&self) -> AttachMode {
-        self.hold.mode
+        self.hold.kind.mode()
     }
 
     pub(super) fn queue(&self) -> u32 {
@@ -112,11 +147,12 @@ fn widen(
     let name = interface.name();
     let fits = match attach {
         Attach::Auto => true,
-        Attach::Native => hold.mode == AttachMode::Native,
-        Attach::Generic => hold.mode == AttachMode::Generic,
+        Attach::Native => hold.kind.mode() == AttachMode::Native,
+        Attach::Generic => hold.kind.mode() == AttachMode::Generic,
     };
     if !fits {
-        let message = format!("`{name}`: another port has attached in {:?} mode", hold.mode);
+        let mode = hold.kind.mode();
+        let message = format!("`{name}`: another port has attached in {mode:?} mode");
         return Err(Error::new(ErrorCode::DeviceSpec, message));
     }
     let mut queues = lock(&hold.queues);
@@ -126,7 +162,7 @@ fn widen(
         return Err(Error::new(ErrorCode::DeviceSpec, message));
     }
     let all = [queues.clone(), wanted].concat();
-    let program = load(name, &all, hold.sockets.as_fd())?;
+    let program = load(interface, &all, hold.sockets.as_fd(), hold.kind)?;
     bpf::relink(hold.link.as_fd(), program.as_fd())
         .map_err(|error| attach_error(name, interface.index(), &error))?;
     *queues = all;
@@ -142,44 +178,59 @@ fn attach_new(
     let name = interface.name();
     let sockets = bpf::create_socket_map(QUEUES_MAX)
         .map_err(|error| bpf_error(name, "an XSKMAP", &error, ""))?;
-    let program = load(name, &queues, sockets.as_fd())?;
-    let (mode, link) = link(&program, interface, attach)?;
-    Ok(Hold { place, mode, link, sockets, queues: Mutex::new(queues) })
+    let mut refused = None;
+    for kind in Kind::candidates(attach) {
+        let program = match load(interface, &queues, sockets.as_fd(), kind) {
+            Err(error) if matches!(kind, Kind::Asking { .. }) => {
+                refused = Some(error);
+                continue;
+            }
+            program => program?,
+        };
+        match link(&program, interface.index(), kind.mode()) {
+            Ok(link) => return Ok(Hold { place, kind, link, sockets, queues: Mutex::new(queues) }),
+            Err(error) => {
+                let all_alike = decided(&error);
+                let error = attach_error(name, interface.index(), &error);
+                if all_alike {
+                    return Err(error);
+                }
+                // Drivers say in many ways that they can't: no XDP, MTU too large, too few queues.
+                refused = Some(error);
+            }
+        }
+    }
+    Err(refused.expect("there is something to try in every mode"))
 }
 
-fn load(name: &str, queues: &[(u32, Rules)], map: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
-    use std::os::fd::AsRawFd;
-    let code = program::redirect(queues, map.as_raw_fd());
-    bpf::load_xdp(&code).map_err(|LoadError { cause, log }| {
+/// Writes and loads the program of that kind.
+fn load(
+    interface: &Interface,
+    queues: &[(u32, Rules)],
+    map: BorrowedFd<'_>,
+    kind: Kind,
+) -> Result<OwnedFd, Error> {
+    let (function, bound_to) = match kind {
+        Kind::Asking { function } => (Some(function), Some(interface.index() as u32)),
+        Kind::Native | Kind::Generic => (None, None),
+    };
+    let code = program::redirect(queues, map.as_raw_fd(), function);
+    bpf::load_xdp(&code, bound_to).map_err(|LoadError { cause, log }| {
         // The verifier's verdict is in its last lines.
         let lines: Vec<&str> = log.lines().rev().take(3).collect();
-        bpf_error(name, "its XDP program", &cause, &lines.join("; "))
+        bpf_error(interface.name(), "its XDP program", &cause, &lines.join("; "))
     })
 }
 
-/// Attaches in the mode that was asked for; `auto` tries the driver first.
-fn link(
-    program: &OwnedFd,
-    interface: &Interface,
-    attach: Attach,
-) -> Result<(AttachMode, OwnedFd), Error> {
-    let (name, index) = (interface.name(), interface.index());
-    let modes: &[AttachMode] = match attach {
-        Attach::Auto => &[AttachMode::Native, AttachMode::Generic],
-        Attach::Native => &[AttachMode::Native],
-        Attach::Generic => &[AttachMode::Generic],
-    };
+/// Attaches it; waits a moment for a program that may be on its way out.
+fn link(program: &OwnedFd, index: i32, mode: AttachMode) -> io::Result<OwnedFd> {
     let until = Instant::now() + ATTACH_PATIENCE;
-    let mut mode = 0;
     loop {
-        match bpf::link(program.as_fd(), index as u32, modes[mode]) {
-            Ok(link) => return Ok((modes[mode], link)),
+        match bpf::link(program.as_fd(), index as u32, mode) {
             Err(error) if occupied(&error) && Instant::now() < until => {
                 std::thread::sleep(ATTACH_PAUSE);
             }
-            // Drivers say in many ways that they can't: no XDP, MTU too large, too few queues.
-            Err(error) if !decided(&error) && mode + 1 < modes.len() => mode += 1,
-            Err(error) => return Err(attach_error(name, index, &error)),
+            result => return result,
         }
     }
 }

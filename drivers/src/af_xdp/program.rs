@@ -4,11 +4,17 @@
 //! It is written anew for every set of rules, in the order below, and never reads past the packet's
 //! end: the kernel's verifier proves it, and a packet that is too short for a question does not fit.
 //!
+//! A VLAN tag that a sender or the hardware keeps beside the packet is lost when a packet is
+//! redirected, unless the program puts it back: it asks the driver for it (a kfunc, Linux 6.8). Only
+//! programs under the GPL may ask: **what this file writes** may be used under BSD-2-Clause or
+//! GPL-2.0.
+//!
 //! ```text
+//! tag       stack: whether there is a tag beside the packet, and which
 //! parse     r7 EtherType behind tags, r9 outer VLAN id, stack: protocol, ports   (-1: none)
 //! dispatch  by receive queue
 //! rules     per queue: compare, go on with the next rule or to `ours` or `kernel`
-//! ours      redirect to the queue's socket; without one: kernel
+//! ours      put the tag back, redirect to the queue's socket; without one: kernel
 //! kernel    XDP_PASS
 //! ```
 
@@ -20,6 +26,12 @@ use super::rules::{Rule, Rules, Term, ether_type, protocol};
 const PASS: i32 = 2;
 /// Helper bpf_redirect_map(map, key, flags); the low bits of flags are returned for an empty slot.
 const REDIRECT_MAP: i32 = 51;
+/// Helper bpf_map_lookup_elem(map, key).
+const LOOK_UP: i32 = 1;
+/// Helper bpf_xdp_adjust_head(context, delta).
+const ADJUST_HEAD: i32 = 44;
+/// bpf_xdp_metadata_rx_vlan_tag(context, &protocol, &tag): 0 when there is one.
+pub(super) const TAG_FUNCTION: &str = "bpf_xdp_metadata_rx_vlan_tag";
 /// Offsets in struct xdp_md.
 const CONTEXT_DATA: i16 = 0;
 const CONTEXT_DATA_END: i16 = 4;
@@ -28,11 +40,23 @@ const CONTEXT_QUEUE: i16 = 16;
 const PROTOCOL: i16 = -8;
 const SOURCE_PORT: i16 = -16;
 const DESTINATION_PORT: i16 = -24;
+const TAG_RESULT: i16 = -32;
+const TAG_PROTOCOL: i16 = -40;
+const TAG: i16 = -48;
+const KEY: i16 = -56;
 
 /// The program for the rules of each queue; packets of other queues are the kernel's. `map` is the
-/// descriptor of the XSKMAP that has the sockets by queue.
-pub(super) fn redirect(queues: &[(u32, Rules)], map: i32) -> Vec<[u8; 8]> {
-    build(queues, |it| {
+/// descriptor of the XSKMAP that has the sockets by queue, `tag_function` the number of
+/// [`TAG_FUNCTION`]'s type, where it may be called.
+pub(super) fn redirect(
+    queues: &[(u32, Rules)],
+    map: i32,
+    tag_function: Option<i32>,
+) -> Vec<[u8; 8]> {
+    build(queues, tag_function, |it, kernel| {
+        if tag_function.is_some() {
+            restore_tag(it, map, kernel);
+        }
         it.load_map(R1, map);
         it.load(Size::Word, R2, R6, CONTEXT_QUEUE);
         it.set(R3, PASS);
@@ -41,11 +65,19 @@ pub(super) fn redirect(queues: &[(u32, Rules)], map: i32) -> Vec<[u8; 8]> {
     })
 }
 
-/// `end` writes what happens to packets that are ours, `exit` included.
-fn build(queues: &[(u32, Rules)], end: impl FnOnce(&mut Assembler)) -> Vec<[u8; 8]> {
+/// `end` writes what happens to packets that are ours, `exit` included; it may jump to `kernel`.
+fn build(
+    queues: &[(u32, Rules)],
+    tag_function: Option<i32>,
+    end: impl FnOnce(&mut Assembler, Label),
+) -> Vec<[u8; 8]> {
     let mut it = Assembler::default();
     let (ours, kernel) = (it.label(), it.label());
     it.copy(R6, R1);
+    it.set(R9, -1);
+    if let Some(function) = tag_function {
+        ask_for_tag(&mut it, function);
+    }
     if !queues.iter().all(|(_, rules)| rules.take_all()) {
         parse(&mut it, kernel);
     }
@@ -72,11 +104,61 @@ fn build(queues: &[(u32, Rules)], end: impl FnOnce(&mut Assembler)) -> Vec<[u8; 
         }
     }
     it.place(ours);
-    end(&mut it);
+    end(&mut it, kernel);
     it.place(kernel);
     it.set(R0, PASS);
     it.exit();
     it.finish()
+}
+
+/// Asks the driver for a tag beside the packet: r9 becomes its id.
+fn ask_for_tag(it: &mut Assembler, function: i32) {
+    let none = it.label();
+    it.store_value(Size::Double, R10, TAG_PROTOCOL, 0);
+    it.store_value(Size::Double, R10, TAG, 0);
+    it.copy(R1, R6);
+    for (argument, place) in [(R2, TAG_PROTOCOL), (R3, TAG)] {
+        it.copy(argument, R10);
+        it.add(argument, place.into());
+    }
+    it.call_kernel(function);
+    it.store(Size::Double, R10, TAG_RESULT, R0);
+    it.jump_if(R0, When::NotEqual, 0, none);
+    it.load(Size::Half, R9, R10, TAG);
+    it.and(R9, 0xfff);
+    it.place(none);
+}
+
+/// Writes the tag between the MAC addresses and the type. The kernel keeps the tag of a packet that
+/// it gets back, so first look whether there is a socket at all.
+fn restore_tag(it: &mut Assembler, map: i32, kernel: Label) {
+    let untagged = it.label();
+    it.load(Size::Double, R1, R10, TAG_RESULT);
+    it.jump_if(R1, When::NotEqual, 0, untagged);
+    it.load(Size::Word, R1, R6, CONTEXT_QUEUE);
+    it.store(Size::Word, R10, KEY, R1);
+    it.load_map(R1, map);
+    it.copy(R2, R10);
+    it.add(R2, KEY.into());
+    it.call(LOOK_UP);
+    it.jump_if(R0, When::Equal, 0, kernel);
+    it.copy(R1, R6);
+    it.set(R2, -4);
+    it.call(ADJUST_HEAD);
+    it.jump_if(R0, When::NotEqual, 0, kernel);
+    it.load(Size::Word, R8, R6, CONTEXT_DATA);
+    it.load(Size::Word, R3, R6, CONTEXT_DATA_END);
+    ensure(it, 18, kernel);
+    for (size, to) in [(Size::Double, 0), (Size::Word, 8)] {
+        it.load(size, R1, R8, to + 4);
+        it.store(size, R8, to, R1);
+    }
+    it.load(Size::Half, R1, R10, TAG_PROTOCOL);
+    it.store(Size::Half, R8, 12, R1);
+    it.load(Size::Half, R1, R10, TAG);
+    it.swap_16(R1);
+    it.store(Size::Half, R8, 14, R1);
+    it.place(untagged);
 }
 
 /// Goes to `decided` when all terms fit, else on with what comes behind.
@@ -112,7 +194,6 @@ fn parse(it: &mut Assembler, kernel: Label) {
     let parsed = it.label();
     it.load(Size::Word, R2, R6, CONTEXT_DATA);
     it.load(Size::Word, R3, R6, CONTEXT_DATA_END);
-    it.set(R9, -1);
     for place in [PROTOCOL, SOURCE_PORT, DESTINATION_PORT] {
         it.store_value(Size::Double, R10, place, -1);
     }
@@ -135,8 +216,12 @@ fn parse_tags(it: &mut Assembler, parsed: Label) {
         it.place(tagged);
         ensure(it, 4, parsed);
         if outer {
+            // A tag beside the packet is further out.
+            let known = it.label();
+            it.jump_if(R9, When::NotEqual, -1, known);
             network_16(it, R9, 0);
             it.and(R9, 0xfff);
+            it.place(known);
         }
         network_16(it, R7, 2);
         it.add(R8, 4);
@@ -215,11 +300,11 @@ mod tests {
     /// What the kernel's own run of the program for queue 0 says; `None` without privilege.
     fn decide(text: &str, packets: &[&[u8]]) -> Option<Vec<bool>> {
         let rules = Rules::parse(text).unwrap_or_else(|error| panic!("{error}"));
-        let code = build(&[(0, rules)], |it| {
+        let code = build(&[(0, rules)], None, |it, _| {
             it.set(R0, OURS);
             it.exit();
         });
-        let program = match bpf::load_xdp(&code) {
+        let program = match bpf::load_xdp(&code, None) {
             Ok(program) => program,
             Err(error) if bpf::denied(&error.cause) => {
                 println!("skipped: no right to load XDP programs (root, or CAP_BPF)");

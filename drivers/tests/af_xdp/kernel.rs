@@ -11,6 +11,7 @@ use wirelet_packet::Mbuf;
 use crate::namespace::{Peer, enter, ip};
 use crate::raw::{EXPERIMENT, RawSocket, packet};
 use crate::rig::{PATIENCE, Rig, drops, xstat};
+use crate::tagger::Tagger;
 
 /// Both ends get addresses: 10.9.0.1 here, 10.9.0.2 there.
 fn address(peer: &Peer) {
@@ -193,24 +194,40 @@ fn segments_that_nobody_cut_are_counted_as_too_long() {
     rig.close(ports);
 }
 
+/// A tag that the sender leaves beside the packet: in native mode the driver tells of it.
 #[test]
 fn tags_of_local_senders_are_kept() {
-    for attach in ["native", "generic"] {
+    for (rules, ours) in [("all", true), ("vlan:7", true), ("vlan:8", false), ("!vlan,all", false)]
+    {
         if !enter() {
             return;
         }
         let peer = Peer::join("here", "there", 1);
-        peer.ip("link add link there name tagged type vlan id 7");
-        peer.ip("link set tagged addrgenmode none");
-        peer.ip("link set tagged up");
-        let socket = peer.run(|| RawSocket::open("tagged", EXPERIMENT));
+        let Some(_tagger) = peer.run(|| Tagger::new("there", 7)) else {
+            println!("skipped: no TCX in this kernel");
+            return;
+        };
+        let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let kernel = RawSocket::open("here", EXPERIMENT);
         let mut rig = Rig::new(1024, 2240);
-        let mut device = rig.open(&format!("af_xdp:here?attach={attach}"));
-        assert!(socket.send(&packet(100, 1)));
-        let mut expected = packet(100, 1);
-        expected.splice(12..12, [0x81, 0x00, 0x00, 0x07]);
-        let received = rig.receive(&mut *device, 1).remove(0);
-        assert!(received == expected, "{attach}: {:02x?}", &received[..20]);
+        let mut device = rig.open(&format!("af_xdp:here?attach=native&match={rules}"));
+        for (number, length) in [(1, 60), (2, 100), (3, 1514)] {
+            assert!(socket.send(&packet(length, number)));
+            if !ours {
+                assert!(kernel.receive(PATIENCE) == Some(packet(length, number)), "{rules}");
+                continue;
+            }
+            let mut expected = packet(length, number);
+            expected.splice(12..12, [0x81, 0x00, 0x00, 0x07]);
+            let received = rig.receive(&mut *device, 1).remove(0);
+            assert!(received == expected, "{rules}: {:02x?}", &received[..20]);
+        }
+        assert!(rig.receive_within(&mut *device, 1, Duration::from_millis(5)).is_empty());
         rig.close([device]);
+        // Without a socket the kernel has the packet, with one tag and not with two.
+        if rules == "all" {
+            assert!(socket.send(&packet(100, 4)));
+            assert!(kernel.receive(PATIENCE) == Some(packet(100, 4)));
+        }
     }
 }

@@ -9,3 +9,4 @@ mod process;
 mod queues;
 mod raw;
 mod rig;
+mod tagger;
