@@ -17,7 +17,8 @@ use wirelet_packet::{FrameCache, Mbuf, Region, Waker};
 pub trait Device: Send {
     /// Receives up to `burst.len()` packets, in order; returns how many. Fills every field but
     /// `egress`, `mark` and `scratch`, which are 0, and writes `port`. Packets that it can't
-    /// deliver (too long, no frame, ...) it counts in `stats`.
+    /// deliver (too long, no frame, ...) it counts in `stats`. Timestamps of files are those of the
+    /// file; those of interfaces are ns since the epoch; others are of the monotonic clock.
     fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize;
 
     /// Sends the first n packets of `burst`, in order, and returns n; the rest stay the caller's. A
@@ -55,7 +56,7 @@ pub trait Device: Send {
         &[]
     }
 
-    /// Which packets may be sent.
+    /// Which packets may be sent; asked again now and then, because an MTU changes.
     fn tx_limits(&self) -> TxLimits {
         TxLimits::FILE
     }
@@ -64,6 +65,20 @@ pub trait Device: Send {
     fn mac(&self) -> [u8; 6] {
         [0; 6]
     }
+
+    /// The interface's MTU: bytes behind the Ethernet header; 0 where there is none.
+    fn mtu(&self) -> usize {
+        0
+    }
+
+    /// Whether it receives packets for every MAC address.
+    fn promiscuous(&self) -> bool {
+        false
+    }
+
+    /// Tells it what became of packets, for devices that write that down (`capture`). `packets`
+    /// are of one port of arrival; their frames stay the caller's.
+    fn note(&mut self, _packets: &[Mbuf], _note: &str) {}
 
     /// How an lcore that found nothing to do may wait for it.
     fn idle(&self) -> Idle;

@@ -3,18 +3,23 @@
 //! [`Device`] is the contract; every device is a file of its own. [`open`] turns a spec such as
 //! `pcap:in.pcap,out.pcap` into one device per queue.
 
+mod af_packet;
+mod af_xdp;
 mod capture;
 mod checker;
 mod device;
 mod generator;
+mod interface;
 mod loopback;
 mod null;
+mod offload;
 mod open;
 mod pcap;
 mod ring;
 mod sink;
 mod spec;
 mod stamp;
+mod tap;
 #[cfg(test)]
 mod testing;
 

@@ -2,7 +2,8 @@
 
 use wirelet_abi::{Error, ErrorCode};
 
-use crate::{Device, OpenContext, Rings, Spec, generator, loopback, null, pcap, ring, sink};
+use crate::{Device, OpenContext, Rings, Spec};
+use crate::{af_packet, af_xdp, generator, loopback, null, pcap, ring, sink, tap};
 
 type Open = fn(&Spec, &OpenContext, &mut Rings) -> Result<Vec<Box<dyn Device>>, Error>;
 
@@ -14,6 +15,9 @@ const DRIVERS: &[(&str, Open)] = &[
     ("pcap", |spec, context, _| pcap::open(spec, context)),
     ("gen", |spec, context, _| generator::open(spec, context)),
     ("sink", |spec, context, _| sink::open(spec, context)),
+    ("af_packet", |spec, context, _| af_packet::open(spec, context)),
+    ("tap", |spec, context, _| tap::open(spec, context)),
+    ("af_xdp", |spec, context, _| af_xdp::open(spec, context)),
 ];
 
 /// Opens the device that `spec` describes: one [`Device`] per queue, `context.queues` of them or as

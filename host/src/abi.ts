@@ -141,6 +141,7 @@ export const DROP_REASONS = [
   'truncated',
   'corrupt',
   'unsupported',
+  'impaired',
 ] as const;
 /** Drop reasons of devices: no program saw the packet. */
 export const EDGE_DROP_REASONS = [
@@ -151,6 +152,7 @@ export const EDGE_DROP_REASONS = [
   'truncated',
   'corrupt',
   'unsupported',
+  'impaired',
 ] as const;
 /** States of an lcore; the index is the value in its block. */
 export const LCORE_STATES = ['starting', 'running', 'sleeping', 'stopped', 'failed'] as const;
@@ -449,6 +451,36 @@ export const ERRORS = {
     exit: 1,
     meaning: "A device can't be opened.",
     hint: "The message names the file or interface and the reason.",
+  },
+  WIRELET_E_INTERFACE: {
+    exit: 6,
+    meaning: "There is no such network interface, or it can't do what is asked.",
+    hint: "`ip link` lists the interfaces of this network namespace.",
+  },
+  WIRELET_E_PRIVILEGE: {
+    exit: 6,
+    meaning: "A device needs a privilege that this process does not have.",
+    hint: "docs/devices.md names the capabilities that each device needs.",
+  },
+  WIRELET_E_MEMORY_LOCK: {
+    exit: 6,
+    meaning: "The frames can't be locked in memory, as an AF_XDP socket needs them.",
+    hint: "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK.",
+  },
+  WIRELET_E_XDP_ATTACHED: {
+    exit: 1,
+    meaning: "The interface has an XDP program of somebody else.",
+    hint: "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.",
+  },
+  WIRELET_E_LINK_DOWN: {
+    exit: 1,
+    meaning: "The link of a port went down; packets to it are dropped as `tx_error`.",
+    hint: "The port goes on when it is up again: `ip link set NAME up`.",
+  },
+  WIRELET_E_INTERFACE_GONE: {
+    exit: 1,
+    meaning: "The interface of a port was removed or moved to another network namespace.",
+    hint: "Start the appliance again when the interface is back.",
   },
   WIRELET_E_PCAP_FORMAT: {
     exit: 1,

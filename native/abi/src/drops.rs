@@ -72,6 +72,8 @@ drop_reasons! {
     Corrupt = 18, "corrupt", true;
     /// A packet the device can't represent: GSO, scattered, an offload nobody negotiated.
     Unsupported = 19, "unsupported", true;
+    /// Lost on purpose, by the `fault` wrapper.
+    Impaired = 20, "impaired", true;
 }
 
 const _: () = {

@@ -171,6 +171,24 @@ errors! {
     // Devices, memory, machine.
     DeviceOpen, "WIRELET_E_DEVICE_OPEN", Failed,
         "A device can't be opened.", "The message names the file or interface and the reason.";
+    Interface, "WIRELET_E_INTERFACE", NotPermitted,
+        "There is no such network interface, or it can't do what is asked.",
+        "`ip link` lists the interfaces of this network namespace.";
+    Privilege, "WIRELET_E_PRIVILEGE", NotPermitted,
+        "A device needs a privilege that this process does not have.",
+        "docs/devices.md names the capabilities that each device needs.";
+    MemoryLock, "WIRELET_E_MEMORY_LOCK", NotPermitted,
+        "The frames can't be locked in memory, as an AF_XDP socket needs them.",
+        "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK.";
+    XdpAttached, "WIRELET_E_XDP_ATTACHED", Failed,
+        "The interface has an XDP program of somebody else.",
+        "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.";
+    LinkDown, "WIRELET_E_LINK_DOWN", Failed,
+        "The link of a port went down; packets to it are dropped as `tx_error`.",
+        "The port goes on when it is up again: `ip link set NAME up`.";
+    InterfaceGone, "WIRELET_E_INTERFACE_GONE", Failed,
+        "The interface of a port was removed or moved to another network namespace.",
+        "Start the appliance again when the interface is back.";
     PcapFormat, "WIRELET_E_PCAP_FORMAT", Failed,
         "The file is no capture file, or its first bytes are damaged.",
         "Supported: pcap and pcapng, both byte orders, gzip too.";

@@ -1,0 +1,12 @@
+//! `af_xdp` on veth pairs, in network namespaces that each test makes itself. Skipped, with a printed
+//! reason, where that takes a privilege that we don't have.
+
+mod bytes;
+mod faults;
+mod kernel;
+mod namespace;
+mod process;
+mod queues;
+mod raw;
+mod rig;
+mod tagger;

@@ -1,0 +1,112 @@
+//! What a process leaves on an interface: nothing, in whatever way it ends.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use wirelet_abi::ErrorCode;
+use wirelet_drivers::{OpenContext, Rings, open};
+use wirelet_packet::{Region, RegionConfig};
+
+use crate::namespace::{Peer, enter, ip};
+use crate::raw::{EXPERIMENT, RawSocket, packet};
+use crate::rig::{Rig, until};
+
+const SPEC: &str = "WIRELET_TEST_AF_XDP_SPEC";
+
+/// Another process, in this thread's network namespace, that has the device open.
+struct Holder(Child);
+
+impl Holder {
+    fn start(spec: &str) -> Holder {
+        let own = std::env::current_exe().expect("this program");
+        let mut child = Command::new(own)
+            .args(["process::the_other_process", "--exact", "--nocapture"])
+            .env(SPEC, spec)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("another process");
+        let output = child.stdout.take().expect("its output");
+        let holder = Holder(child);
+        let mut lines = BufReader::new(output).lines().map(|line| line.expect("text"));
+        let line = lines.find(|line| line.contains("device ")).expect("a word from it");
+        assert!(line.contains("device open"), "{line}");
+        holder
+    }
+
+    /// kill -9: nothing of it runs any more.
+    fn kill(mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("gone");
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Not a test of its own: what the other process does until it is killed.
+#[test]
+fn the_other_process() {
+    let Ok(spec) = std::env::var(SPEC) else { return };
+    let config = RegionConfig { frames: 256, frame_bytes: 2048, hugepages: false };
+    let region = Region::new(config).expect("a region");
+    let context = OpenContext { region: Arc::clone(&region), port: 0, queues: 1 };
+    match open(&spec, &context, &mut Rings::default()) {
+        Err(error) => println!("device refused: {error}"),
+        Ok(_devices) => {
+            println!("device open");
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_by_a_killed_process() {
+    for attach in ["native", "generic"] {
+        if !enter() {
+            return;
+        }
+        let peer = Peer::join("here", "there", 1);
+        let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let spec = format!("af_xdp:here?attach={attach}&rx=64&tx=64");
+        for round in 0..3 {
+            let holder = Holder::start(&spec);
+            assert!(ip("link show here").contains("xdp"));
+            holder.kill();
+            if round == 0 {
+                until("the program is off", || !ip("link show here").contains("xdp"));
+            }
+            // The next start does not wait for that: it may come while the kernel tidies up.
+            let mut rig = Rig::new(256, 2048);
+            let mut device = rig.open(&spec);
+            assert!(socket.send(&packet(99, round)));
+            assert!(rig.receive(&mut *device, 1) == [packet(99, round)]);
+            rig.close([device]);
+        }
+    }
+}
+
+#[test]
+fn a_program_that_is_attached_already_is_never_replaced() {
+    for (theirs, ours) in [("native", "auto"), ("generic", "auto"), ("native", "generic")] {
+        if !enter() {
+            return;
+        }
+        let _peer = Peer::join("here", "there", 1);
+        let holder = Holder::start(&format!("af_xdp:here?attach={theirs}&rx=64&tx=64"));
+        let attached = ip("link show here");
+        let rig = Rig::new(256, 2048);
+        let error = rig.try_open(&format!("af_xdp:here?attach={ours}"), 1).err().expect("refused");
+        assert_eq!(error.code, ErrorCode::XdpAttached, "{error}");
+        assert!(error.message.contains("`here` has an XDP program already, number "), "{error}");
+        assert!(error.message.contains("`wirelet_xdp`"), "{error}");
+        assert_eq!(ip("link show here"), attached, "their program is still there");
+        holder.kill();
+    }
+}
