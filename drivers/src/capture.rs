@@ -4,6 +4,7 @@
 //! says why the parser is our own.
 
 mod block;
+mod note;
 mod order;
 mod pcap;
 mod pcapng;
@@ -11,6 +12,7 @@ mod reader;
 mod stream;
 mod writer;
 
+pub(crate) use note::{Direction, Note};
 pub use reader::{CaptureReader, Record};
 pub use writer::{CaptureWriter, Format, Precision};
 

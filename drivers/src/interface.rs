@@ -74,9 +74,10 @@ impl Interface {
         let mut request = empty();
         request.ifr_ifru.ifru_ifindex = self.index;
         control(&self.socket, libc::SIOCGIFNAME, &mut request)?;
-        let name = name_of(&request);
-        if name != self.name {
-            self.name = name;
+        // On an lcore nothing is allocated unless the name is another one.
+        let letters = request.ifr_name.iter().take(self.name.len() + 1);
+        if !letters.map(|letter| *letter as u8).eq(self.name.bytes().chain([0])) {
+            self.name = name_of(&request);
         }
         let mut answers = [request, request];
         for (code, answer) in [libc::SIOCGIFFLAGS, libc::SIOCGIFMTU].into_iter().zip(&mut answers) {

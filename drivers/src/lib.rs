@@ -22,6 +22,7 @@ mod stamp;
 mod tap;
 #[cfg(test)]
 mod testing;
+mod wrap;
 
 pub use capture::{CaptureReader, CaptureWriter, Format, Precision, Record};
 pub use device::{Device, DeviceStats, Idle, OpenContext, TxLimits};

@@ -3,7 +3,7 @@
 use wirelet_abi::{Error, ErrorCode};
 
 use crate::{Device, OpenContext, Rings, Spec};
-use crate::{af_packet, af_xdp, generator, loopback, null, pcap, ring, sink, tap};
+use crate::{af_packet, af_xdp, generator, loopback, null, pcap, ring, sink, tap, wrap};
 
 type Open = fn(&Spec, &OpenContext, &mut Rings) -> Result<Vec<Box<dyn Device>>, Error>;
 
@@ -43,17 +43,40 @@ pub fn open(
     rings: &mut Rings,
 ) -> Result<Vec<Box<dyn Device>>, Error> {
     assert!(context.queues > 0);
+    open_inside(spec, context, rings, wrap::DEPTH_MAX)
+}
+
+/// Opens a device inside `depth` more wrappers at most.
+fn open_inside(
+    spec: &str,
+    context: &OpenContext,
+    rings: &mut Rings,
+    depth: usize,
+) -> Result<Vec<Box<dyn Device>>, Error> {
     let spec: Spec = spec.parse()?;
+    if wrap::is_wrapper(&spec.driver) {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(spec.invalid(&format!("more than {} wrappers", wrap::DEPTH_MAX)));
+        };
+        let devices = open_inside(&spec.target, context, rings, depth)?;
+        return wrap::around(&spec, context, devices);
+    }
     let Some((_, open)) = DRIVERS.iter().find(|(name, _)| *name == spec.driver) else {
         return Err(unknown_driver(&spec.driver));
     };
+    if spec.wraps {
+        let message =
+            format!("unknown wrapper `{}`; options of a device stand behind `?`", spec.driver);
+        return Err(spec.invalid(&message));
+    }
     let devices = open(&spec, context, rings)?;
     assert!((1..=context.queues).contains(&devices.len()));
     Ok(devices)
 }
 
 fn unknown_driver(driver: &str) -> Error {
-    let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
+    let drivers = DRIVERS.iter().map(|(name, _)| *name);
+    let names: Vec<&str> = drivers.chain(wrap::names()).collect();
     let nearest = names.iter().min_by_key(|name| edits(driver, name));
     let suggestion = match nearest {
         Some(name) if edits(driver, name) <= 2 => format!(" — did you mean \"{name}\"?"),

@@ -1,16 +1,20 @@
-//! Specs of devices: `driver:where?option=value&...`.
+//! Specs of devices: `driver:where?option=value&...`, and of wrappers around devices:
+//! `wrapper(option=value,...):device`.
 
 use std::str::FromStr;
 
 use wirelet_abi::{Error, ErrorCode};
 
-/// A parsed spec. `gen:?rate=1M&size=64`, `pcap:in.pcap,out.pcap`, `null:`, `ring:a`.
+/// A parsed spec. `gen:?rate=1M&size=64`, `pcap:in.pcap,out.pcap`, `null:`, `ring:a`,
+/// `fault(loss=1%):tap:a`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// The driver's name.
+    /// The driver's or wrapper's name.
     pub driver: String,
-    /// What stands between `:` and `?`.
+    /// What stands between `:` and `?`; all that follows the `:` of a wrapper.
     pub target: String,
+    /// It has the form of a wrapper.
+    pub(crate) wraps: bool,
     options: Vec<(String, String)>,
     text: String,
 }
@@ -19,17 +23,57 @@ impl FromStr for Spec {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Spec, Error> {
+        let name = text.split(['(', ':']).next().unwrap_or(text);
+        if crate::wrap::is_wrapper(name) || text[name.len()..].starts_with('(') {
+            return Self::wrapper(text, name);
+        }
         let (driver, rest) = text.split_once(':').unwrap_or((text, ""));
         let (target, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let options = Self::options(text, query, '&')?;
+        Ok(Spec {
+            driver: driver.into(),
+            target: target.into(),
+            wraps: false,
+            options,
+            text: text.into(),
+        })
+    }
+}
+
+impl Spec {
+    /// `wrapper:device` or `wrapper(option=value,...):device`.
+    fn wrapper(text: &str, name: &str) -> Result<Spec, Error> {
+        let rest = &text[name.len()..];
+        let (options, rest) = match rest.strip_prefix('(') {
+            None => ("", rest),
+            Some(rest) => rest
+                .split_once(')')
+                .ok_or_else(|| Self::error(text, &format!("`{name}(` has no `)`")))?,
+        };
+        let device = rest.strip_prefix(':').filter(|device| !device.is_empty());
+        let device = device.ok_or_else(|| {
+            Self::error(text, &format!("no device; `{name}(...):af_packet:eth0`"))
+        })?;
+        let options = Self::options(text, options, ',')?;
+        Ok(Spec {
+            driver: name.into(),
+            target: device.into(),
+            wraps: true,
+            options,
+            text: text.into(),
+        })
+    }
+
+    fn options(text: &str, list: &str, separator: char) -> Result<Vec<(String, String)>, Error> {
         let mut options: Vec<(String, String)> = Vec::new();
-        for part in query.split('&').filter(|part| !part.is_empty()) {
+        for part in list.split(separator).filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, "true"));
             if options.iter().any(|(other, _)| other == key) {
                 return Err(Self::error(text, &format!("option `{key}` stands twice")));
             }
             options.push((key.into(), value.into()));
         }
-        Ok(Spec { driver: driver.into(), target: target.into(), options, text: text.into() })
+        Ok(options)
     }
 }
 
@@ -84,6 +128,36 @@ impl Spec {
         Err(self.invalid(&format!("option `{key}`: {value} is not within {low} to {high}")))
     }
 
+    /// A part of all: `5%` or `0.05`; 0 when it is not there.
+    ///
+    /// # Errors
+    /// `WIRELET_E_DEVICE_SPEC` when it is no number or not within 0 to 100 %.
+    pub fn fraction(&self, key: &str) -> Result<f64, Error> {
+        let Some(text) = self.text(key) else { return Ok(0.0) };
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent.parse::<f64>().map(|percent| percent / 100.0),
+            None => text.parse(),
+        };
+        parsed.ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| {
+            self.invalid(&format!("option `{key}`: `{text}` is not within 0% to 100%"))
+        })
+    }
+
+    /// A time in ns: a number with `us`, `ms` or `s`; 0 when it is not there.
+    ///
+    /// # Errors
+    /// `WIRELET_E_DEVICE_SPEC` when it is none, or more than a minute.
+    pub fn duration_ns(&self, key: &str) -> Result<u64, Error> {
+        let Some(text) = self.text(key) else { return Ok(0) };
+        let units = [("us", 1e3), ("ms", 1e6), ("s", 1e9)];
+        let parts = units.iter().find_map(|&(unit, ns)| Some((text.strip_suffix(unit)?, ns)));
+        let value = parts.and_then(|(digits, ns)| Some(digits.parse::<f64>().ok()? * ns));
+        let minute = 0.0..=60e9;
+        value.filter(|value| minute.contains(value)).map(|value| value as u64).ok_or_else(|| {
+            self.invalid(&format!("option `{key}`: `{text}` is no time such as 10ms, at most 60s"))
+        })
+    }
+
     /// A switch: `option`, `option=true` or `option=false`; false when it is not there.
     ///
     /// # Errors
@@ -131,6 +205,30 @@ mod tests {
         assert_eq!(spec.number("rate", 0, 0..=u64::MAX), Ok(2_500_000));
         assert_eq!(spec.switch("paced"), Ok(true));
         assert_eq!(spec.number("flows", 7, 0..=10), Ok(7));
+    }
+
+    #[test]
+    fn a_wrapper_has_options_in_parentheses_and_a_device_behind_it() {
+        let text = "fault(loss=1%,delay=2.5ms):trace:pcap:in(1).pcap?pace";
+        let spec: Spec = text.parse().expect("a spec");
+        assert_eq!((spec.driver.as_str(), spec.target.as_str()), ("fault", &text[27..]));
+        assert_eq!((spec.fraction("loss"), spec.fraction("x")), (Ok(0.01), Ok(0.0)));
+        assert_eq!(spec.duration_ns("delay"), Ok(2_500_000));
+        let inner: Spec = spec.target.parse().expect("a spec");
+        assert_eq!((inner.driver.as_str(), inner.target.as_str()), ("trace", &text[33..]));
+        for (text, problem) in [
+            ("fault(loss=1%:null:", "has no `)`"),
+            ("fault(loss=1%)", "no device"),
+            ("trace", "no device"),
+            ("trace:", "no device"),
+            ("fault(a=1,a=2):null:", "stands twice"),
+        ] {
+            let error = text.parse::<Spec>().expect_err(text);
+            assert!(error.message.contains(problem), "{error}");
+        }
+        let spec: Spec = "fault(loss=101%,delay=5,jitter=61s):null:".parse().expect("a spec");
+        assert!(spec.fraction("loss").is_err() && spec.duration_ns("delay").is_err());
+        assert!(spec.duration_ns("jitter").is_err());
     }
 
     #[test]

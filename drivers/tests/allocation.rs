@@ -59,6 +59,11 @@ fn no_burst_of_any_device_allocates() {
         ("gen:?rate=max", "loop:"),
         ("gen:?rate=max", "ring:a"),
         (capture.as_str(), "null:"),
+        (
+            "fault(loss=1%,duplicate=9%,reorder=9%,corrupt=9%,jitter=9us):gen:?rate=max",
+            "fault(loss=1%,duplicate=9%,reorder=9%,rate=100G,limit=99):null:",
+        ),
+        ("trace(file=/dev/null):gen:?rate=max", "capture(file=/dev/null):null:"),
     ];
     let region = Region::new(RegionConfig { frames: 4096, ..RegionConfig::default() });
     let region = region.expect("a region");

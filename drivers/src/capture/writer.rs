@@ -8,10 +8,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use wirelet_abi::{Error, ErrorCode};
 
+use super::note::{NAME_CHARS_MAX, NOTE_BYTES, Note, interface_options};
+
 /// Bytes that are collected before they are written: one write(2) for some thousand packets.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Room for the longest packet behind a chunk that is almost full, so that it never grows.
-const CHUNK_ROOM: usize = CHUNK_BYTES + (u16::MAX as usize) + 64;
+const CHUNK_ROOM: usize = CHUNK_BYTES + (u16::MAX as usize) + 64 + NOTE_BYTES;
 const SNAPLEN: u32 = 256 << 10;
 
 /// Which format a file has.
@@ -65,6 +67,8 @@ pub struct CaptureWriter {
     file: File,
     format: Format,
     precision: Precision,
+    /// Name of the interface, in a pcapng file.
+    interface: Option<String>,
     gzip: Option<GzEncoder<Vec<u8>>>,
     chunk: Vec<u8>,
     packets_in_chunk: u64,
@@ -87,6 +91,24 @@ impl CaptureWriter {
         format: Format,
         precision: Precision,
     ) -> Result<CaptureWriter, Error> {
+        Self::create_with(path, format, precision, None)
+    }
+
+    /// Creates a pcapng file whose interface has a name, for [`Self::write_noted`].
+    ///
+    /// # Errors
+    /// `WIRELET_E_OUTPUT` when it can't be created.
+    pub(crate) fn create_named(path: &Path, interface: &str) -> Result<CaptureWriter, Error> {
+        let interface = Some(interface.chars().take(NAME_CHARS_MAX).collect());
+        Self::create_with(path, Format::PcapNg, Precision::Nanoseconds, interface)
+    }
+
+    fn create_with(
+        path: &Path,
+        format: Format,
+        precision: Precision,
+        interface: Option<String>,
+    ) -> Result<CaptureWriter, Error> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
         let file = file.map_err(|error| output_error(path, &error))?;
         let gzip = path.extension().is_some_and(|extension| extension == "gz");
@@ -96,6 +118,7 @@ impl CaptureWriter {
             file,
             format,
             precision,
+            interface,
             gzip,
             chunk: Vec::with_capacity(CHUNK_ROOM),
             packets_in_chunk: 0,
@@ -126,25 +149,58 @@ impl CaptureWriter {
     /// From `data` on, `length` bytes can be read.
     #[inline]
     pub unsafe fn write_raw(&mut self, timestamp_ns: u64, data: *const u8, length: u16) {
-        let padding = match self.format {
-            Format::Pcap => self.push_record_header(timestamp_ns, length),
-            Format::PcapNg => self.push_block_header(timestamp_ns, length),
-        };
-        let (start, length) = (self.chunk.len(), usize::from(length));
+        match self.format {
+            Format::Pcap => {
+                self.push_record_header(timestamp_ns, length);
+                // SAFETY: the caller says so.
+                unsafe { self.push_raw(data, length.into()) };
+            }
+            // SAFETY: the caller says so.
+            Format::PcapNg => unsafe {
+                self.push_block(timestamp_ns, data, (length, length), &[]);
+            },
+        }
+        self.end_packet();
+    }
+
+    /// A packet of `length` bytes, of which `captured` are kept, with its direction and a comment.
+    /// The file must be one of [`Self::create_named`].
+    ///
+    /// # Safety
+    /// From `data` on, `captured` bytes can be read.
+    pub(crate) unsafe fn write_noted(
+        &mut self,
+        timestamp_ns: u64,
+        data: *const u8,
+        (captured, length): (u16, u16),
+        note: &Note<'_>,
+    ) {
+        assert!(self.format == Format::PcapNg && captured <= length);
+        let mut options = [0; NOTE_BYTES];
+        let bytes = note.write(&mut options);
+        // SAFETY: the caller says so.
+        unsafe { self.push_block(timestamp_ns, data, (captured, length), &options[..bytes]) };
+        self.end_packet();
+    }
+
+    fn end_packet(&mut self) {
+        self.packets_in_chunk += 1;
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.flush();
+        }
+    }
+
+    /// # Safety
+    /// From `data` on, `length` bytes can be read.
+    #[inline]
+    unsafe fn push_raw(&mut self, data: *const u8, length: usize) {
+        let start = self.chunk.len();
         self.chunk.reserve(length);
         // SAFETY: the caller says that `length` bytes can be read; the room for them was just
         // reserved behind the chunk's bytes, and is full when the length says so.
         unsafe {
             self.chunk.as_mut_ptr().add(start).copy_from_nonoverlapping(data, length);
             self.chunk.set_len(start + length);
-        }
-        if let Some((padding, total)) = padding {
-            self.chunk.extend_from_slice(&[0; 3][..padding]);
-            self.push_u32(total);
-        }
-        self.packets_in_chunk += 1;
-        if self.chunk.len() >= CHUNK_BYTES {
-            self.flush();
         }
     }
 
@@ -240,9 +296,9 @@ impl CaptureWriter {
         self.push_u32(super::ETHERNET);
     }
 
-    /// Section 5 of the pcap draft; nothing follows the bytes.
+    /// Section 5 of the pcap draft.
     #[inline]
-    fn push_record_header(&mut self, timestamp_ns: u64, length: u16) -> Option<(usize, u32)> {
+    fn push_record_header(&mut self, timestamp_ns: u64, length: u16) {
         let (seconds, nanoseconds) = (timestamp_ns / 1_000_000_000, timestamp_ns % 1_000_000_000);
         let fraction = match self.precision {
             Precision::Microseconds => nanoseconds / 1000,
@@ -250,7 +306,6 @@ impl CaptureWriter {
         };
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         self.push_words([seconds, fraction as u32, length.into(), length.into()]);
-        None
     }
 
     /// Sections 4.1 and 4.2 of the pcapng draft: one section, one interface.
@@ -262,37 +317,44 @@ impl CaptureWriter {
         self.push_u16(0);
         self.chunk.extend_from_slice(&u64::MAX.to_ne_bytes());
         self.push_u32(28);
-        let options: &[u8] = match self.precision {
-            Precision::Microseconds => &[],
-            Precision::Nanoseconds => &[9, 0, 0, 0],
-        };
-        let bytes = 20 + if options.is_empty() { 0 } else { 12 };
+        let mut options = [0; NOTE_BYTES];
+        let bytes = interface_options(&mut options, self.interface.as_deref(), self.precision);
+        let total = 20 + bytes as u32;
         self.push_u32(1);
-        self.push_u32(bytes);
+        self.push_u32(total);
         self.push_u16(super::ETHERNET as u16);
         self.push_u16(0);
         self.push_u32(SNAPLEN);
-        if !options.is_empty() {
-            // if_tsresol, 1 byte and 3 of padding; then opt_endofopt.
-            self.push_u16(9);
-            self.push_u16(1);
-            self.chunk.extend_from_slice(options);
-            self.push_u32(0);
-        }
-        self.push_u32(bytes);
+        self.chunk.extend_from_slice(&options[..bytes]);
+        self.push_u32(total);
     }
 
-    /// Section 4.3 of the pcapng draft; returns the padding and the length that follow the bytes.
+    /// Section 4.3 of the pcapng draft.
+    ///
+    /// # Safety
+    /// From `data` on, `captured` bytes can be read.
     #[inline]
-    fn push_block_header(&mut self, timestamp_ns: u64, length: u16) -> Option<(usize, u32)> {
+    unsafe fn push_block(
+        &mut self,
+        timestamp_ns: u64,
+        data: *const u8,
+        (captured, length): (u16, u16),
+        options: &[u8],
+    ) {
         let units = match self.precision {
             Precision::Microseconds => timestamp_ns / 1000,
             Precision::Nanoseconds => timestamp_ns,
         };
-        let padding = usize::from(length).next_multiple_of(4) - usize::from(length);
-        let (length, total) = (u32::from(length), 32 + u32::from(length) + padding as u32);
-        self.push_words([6, total, 0, (units >> 32) as u32, units as u32, length, length]);
-        Some((padding, total))
+        let bytes = usize::from(captured);
+        let padding = bytes.next_multiple_of(4) - bytes;
+        let total = (32 + bytes + padding + options.len()) as u32;
+        let (captured, length) = (captured.into(), length.into());
+        self.push_words([6, total, 0, (units >> 32) as u32, units as u32, captured, length]);
+        // SAFETY: the caller says so.
+        unsafe { self.push_raw(data, bytes) };
+        self.chunk.extend_from_slice(&[0; 3][..padding]);
+        self.chunk.extend_from_slice(options);
+        self.push_u32(total);
     }
 
     /// One copy for all words of a header.
