@@ -420,7 +420,7 @@ export const ERRORS = {
   WIRELET_E_PERSIST: {
     exit: 6,
     meaning: "Persistent state can't be kept there.",
-    hint: "`state.directory` must be a writable folder on tmpfs, such as /dev/shm/wirelet.",
+    hint: "`state.directory` must be a writable folder on tmpfs, such as /dev/shm/wirelet-mine.",
   },
   WIRELET_E_SWAP_TIMEOUT: {
     exit: 1,

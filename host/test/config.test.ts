@@ -101,7 +101,7 @@ describe('what a config becomes', () => {
       rollback: { faults: 0 },
     });
     expect(kept).toMatchObject({
-      stateDirectory: '/dev/shm/wirelet/app',
+      stateDirectory: '/dev/shm/wirelet-app',
       socket: '/app/run/app.sock',
       faults: { directory: '/app/faults', filesMax: 5 },
       rollback: { faults: 0, windowMs: 10_000 },

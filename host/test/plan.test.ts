@@ -126,7 +126,7 @@ describe('a plan', () => {
     [{ ports: { ...PORTS, out: { device: 'sink:', queues: 2 } } }, 'ports.out.queues 1 > 2'],
     [{ ports: { ...PORTS, tap: 'null:' } }, 'ports.tap none > "null:"'],
     [{ ports: { in: PORTS.in }, forward: {} }, 'ports.out "sink:" > none'],
-    [{ state: { persist: true } }, 'state.directory "" > "/dev/shm/wirelet/app"'],
+    [{ state: { persist: true } }, 'state.directory "" > "/dev/shm/wirelet-app"'],
     [{ control: { socket: false } }, 'control.socket none > false'],
   ])('what is fixed while it runs needs a restart: %j', (change, expected) => {
     const texts = differences(running, deployment({ ...BASE, ...change }));

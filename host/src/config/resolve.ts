@@ -1,5 +1,5 @@
 /** From what a config says to what the engine is told: defaults, precedence, names to numbers. */
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import {
   DEADLINE_DEFAULT_NS,
   FRAME_BYTES_DEFAULT,
@@ -25,8 +25,11 @@ import {
 
 const BURST_DEFAULT = 64;
 const NS_PER_MS = 1_000_000;
-/** Memory that is a file: what lies here outlives a process, not a restart of the machine. */
-const STATE_ROOT = '/dev/shm/wirelet';
+/**
+ * Memory that is a file: what lies here outlives a process, not a restart of the machine. A folder
+ * of its own for each name, since users share /dev/shm.
+ */
+const STATE_ROOT = '/dev/shm/wirelet-';
 
 /** A program as the config asks for it, not compiled yet. */
 export interface ResolvedProgram {
@@ -121,7 +124,7 @@ export function nameOf(directory: string): string {
 /** Paths and numbers of what is outside of the packets' way. */
 function resolveOutside(config: WireletConfig, directory: string) {
   const { state = {}, rollback = {}, control = {}, faults = {} } = config;
-  const kept = state.directory ?? join(STATE_ROOT, nameOf(directory));
+  const kept = state.directory ?? `${STATE_ROOT}${nameOf(directory)}`;
   const { socket } = control;
   return {
     stateDirectory: state.persist === true ? resolve(directory, kept) : '',

@@ -91,7 +91,7 @@ const stateObject = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Folder on tmpfs for them; default /dev/shm/wirelet/ and the name of the folder.'),
+    .describe('Folder on tmpfs for them; default /dev/shm/wirelet- and the folder’s name.'),
 });
 
 const rollbackObject = z.strictObject({

@@ -151,7 +151,7 @@ errors! {
         "Delete some, or raise the capacity that the program asks for.";
     Persist, "WIRELET_E_PERSIST", NotPermitted,
         "Persistent state can't be kept there.",
-        "`state.directory` must be a writable folder on tmpfs, such as /dev/shm/wirelet.";
+        "`state.directory` must be a writable folder on tmpfs, such as /dev/shm/wirelet-mine.";
     // Swapping.
     SwapTimeout, "WIRELET_E_SWAP_TIMEOUT", Failed,
         "An lcore did not take over the new generation in time.",

@@ -286,6 +286,7 @@ impl Appliance {
             close_devices(&mut lcore, &self.close_errors);
             self.control.lcores[lcore.index].ended.store(true, Ordering::Release);
         }
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).release_state();
         let mut errors = self.close_errors.lock().unwrap_or_else(PoisonError::into_inner);
         if errors.is_empty() { Ok(()) } else { Err(errors.remove(0)) }
     }

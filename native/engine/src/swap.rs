@@ -127,6 +127,13 @@ impl Changes {
         Ok(slots)
     }
 
+    /// The appliance has ended: its state may be opened again.
+    pub fn release_state(&self) {
+        if let Some(store) = &self.store {
+            store.release();
+        }
+    }
+
     /// What the windows of one lcore's instances show.
     pub fn places(&self, lcore: usize) -> &Places {
         &self.places[lcore]

@@ -8,26 +8,36 @@ use wirelet_abi::table::{TAG_BUSY, TAG_USED};
 use super::hash::{Hash, Home, Place, slots};
 use super::state::{Entry, Listing};
 
-/// How often a reader looks again at once.
+/// How often a reader looks at one entry again at once. Twice is the rule while a table is written:
+/// its sequence moves on with every change of any entry.
 const SPINS_MAX: u32 = 64;
-/// And then, should the writer's thread have been preempted in the middle: 10 ms in all.
-const SLEEPS_MAX: u32 = 100;
+/// And then, should the writer's thread have been preempted in the middle: 30 ms in all.
+const SLEEPS_MAX: u32 = 300;
 const SLEEP: Duration = Duration::from_micros(100);
 
-/// How long one call goes on looking again. A hostile program can make it wait so long, no longer.
-struct Patience(u32);
+/// How long one call goes on looking again. A hostile program can make it sleep so long, no longer.
+struct Patience {
+    spins: u32,
+    sleeps: u32,
+}
 
 impl Patience {
     fn new() -> Patience {
-        Patience(0)
+        Patience { spins: 0, sleeps: 0 }
+    }
+
+    /// Another entry: nobody has looked at it yet.
+    fn next(&mut self) {
+        self.spins = 0;
     }
 
     /// Waits a little; `false` when it has waited long enough.
     fn again(&mut self) -> bool {
-        self.0 += 1;
-        if self.0 <= SPINS_MAX {
+        if self.spins < SPINS_MAX {
+            self.spins += 1;
             std::hint::spin_loop();
-        } else if self.0 <= SPINS_MAX + SLEEPS_MAX {
+        } else if self.sleeps < SLEEPS_MAX {
+            self.sleeps += 1;
             std::thread::sleep(SLEEP);
         } else {
             return false;
@@ -75,6 +85,7 @@ pub fn read(hash: &Hash<'_>, cursor: u64, max: usize) -> Listing {
             if entries.len() >= max.max(1) {
                 return (entries, Some(group as u64 * 16 + slot as u64));
             }
+            patience.next();
             entries.extend(read_value(hash, Place { group, slot }, &mut patience));
         }
         from = 0;

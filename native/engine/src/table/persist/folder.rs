@@ -16,13 +16,13 @@ const HUGETLBFS: i64 = 0x9584_58F6;
 /// Small pages hold a label and its texts in four.
 const TAIL_PAGES_SMALL: usize = 4;
 
-/// A folder that is locked as long as this lives.
+/// A folder that is locked until it is released, as long as this lives at most.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     pages: Pages,
     /// Its lock ends when it is closed, however the process ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -50,7 +50,13 @@ impl Folder {
             }
             return Err(failed(error));
         }
-        Ok(Folder { path: path.into(), pages, _lock: lock })
+        Ok(Folder { path: path.into(), pages, lock })
+    }
+
+    /// Others may use it from now on: nothing is made in it any more.
+    pub fn release(&self) {
+        // SAFETY: a plain system call on a descriptor that we own.
+        unsafe { libc::flock(self.lock.as_raw_fd(), libc::LOCK_UN) };
     }
 
     /// Its path.

@@ -85,6 +85,11 @@ impl Store {
         Ok(Store { files, found: Mutex::new(found), set_aside })
     }
 
+    /// Its tables are as their lcores left them: another process, or this one anew, may open it.
+    pub fn release(&self) {
+        self.files.folder.release();
+    }
+
     /// What could not be read when the folder was opened: the file, as it is called now, and why.
     pub fn set_aside(&self) -> &[String] {
         &self.set_aside
