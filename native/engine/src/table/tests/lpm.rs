@@ -219,6 +219,9 @@ fn a_node_of_two_prefixes_of_one_length_stays() {
     }
     assert!(table.delete(&[10, 0, 7, 0, 24]));
     assert_eq!(table.lookup(&[10, 0, 7, 1]), Some(1));
+    // Below it a node comes and goes.
+    table.set(&[10, 0, 7, 7, 32], &[3, 0, 0, 0]).expect("room");
+    assert!(table.delete(&[10, 0, 7, 7, 32]));
     assert_eq!(table.lookup(&[10, 0, 128, 1]), Some(2));
     assert!(table.delete(&[10, 0, 0, 0, 17]));
     assert_eq!(table.lookup(&[10, 0, 7, 1]), None);
@@ -282,6 +285,29 @@ fn a_full_table_says_of_what_and_stays_as_it_was() {
     let error = small.set(&[10, 2, 0, 0, 16], &[1, 0, 0, 0]).expect_err("full");
     assert!(error.code == ErrorCode::TableFull && !error.message.contains("nodes"), "{error}");
     small.set(&[10, 1, 0, 0, 16], &[9, 0, 0, 0]).expect("it is there already");
+}
+
+#[test]
+fn rules_that_have_no_room_after_a_restart_go() {
+    let shape = lpm_shape(16, 4095);
+    let key = |number: u16| {
+        let mut key = vec![0x20; 16];
+        key[0..2].copy_from_slice(&number.to_be_bytes());
+        key.push(128);
+        key
+    };
+    let keys: Vec<_> = (0..2000).map(key).collect();
+    let entries = keys.iter().map(|key| (&key[..], &[7, 0, 0, 0][..]));
+    let large = Table::build("large", &shape, entries).expect("nodes for all");
+    let small = new_table(&shape, 1);
+    let (from, to) = (large.geometry().rules, small.geometry().rules);
+    for at in (0..small.geometry().bytes - to).step_by(4) {
+        small.memory().store32(to + at, large.memory().load32(from + at));
+    }
+    let repaired = small.repair();
+    assert_eq!((repaired.count, repaired.count + repaired.misplaced), (1174, 2000));
+    assert_eq!(repaired.count as usize, listed(&small, 100).len());
+    assert!(small.repair().was_whole());
 }
 
 #[test]
