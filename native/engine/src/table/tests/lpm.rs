@@ -169,7 +169,7 @@ proptest! {
 
 proptest! {
     // The root alone has 64 MiB.
-    #![proptest_config(ProptestConfig::with_cases(3))]
+    #![proptest_config(ProptestConfig::with_cases(2))]
 
     #[test]
     fn a_root_of_24_bits_finds_the_same(
