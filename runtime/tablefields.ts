@@ -110,8 +110,9 @@ export class WireletWords {
   /** The hash after one more word. */
   @inline
   static mix(hash: u64, word: u64): u64 {
-    const mixed = (hash ^ word) * HASH_WORD;
-    return mixed ^ (mixed >> 32);
+    const mixed = hash ^ word;
+    const sum = mixed * HASH_WORD + (mixed & 0xffff_ffff) * (mixed >> 32);
+    return sum ^ (sum >> 32);
   }
 
   @inline

@@ -46,7 +46,8 @@ const low64 = (value: bigint): bigint => BigInt.asUintN(64, value);
 export function hashOf(seed: bigint, words: readonly bigint[]): bigint {
   let hash = seed;
   for (const word of words) {
-    hash = low64((hash ^ word) * WORD);
+    const mixed = hash ^ word;
+    hash = low64(mixed * WORD + (mixed & 0xffff_ffffn) * (mixed >> 32n));
     hash ^= hash >> 32n;
   }
   hash = low64(hash * LAST);

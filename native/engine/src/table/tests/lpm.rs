@@ -169,7 +169,7 @@ proptest! {
 
 proptest! {
     // The root alone has 64 MiB.
-    #![proptest_config(ProptestConfig::with_cases(3))]
+    #![proptest_config(ProptestConfig::with_cases(2))]
 
     #[test]
     fn a_root_of_24_bits_finds_the_same(
@@ -207,6 +207,25 @@ proptest! {
         table.repair();
         assert_matches(&table, &listed(&table, 100), &[vec![10; 4]]);
     }
+}
+
+#[test]
+fn a_node_of_two_prefixes_of_one_length_stays() {
+    let table = new_table(&lpm_shape(4, 10), 1);
+    for (prefix, value) in
+        [([10, 0, 0, 0, 17], 1), ([10, 0, 128, 0, 17], 2), ([10, 0, 7, 0, 24], 3)]
+    {
+        table.set(&prefix, &[value, 0, 0, 0]).expect("room");
+    }
+    assert!(table.delete(&[10, 0, 7, 0, 24]));
+    assert_eq!(table.lookup(&[10, 0, 7, 1]), Some(1));
+    // Below it a node comes and goes.
+    table.set(&[10, 0, 7, 7, 32], &[3, 0, 0, 0]).expect("room");
+    assert!(table.delete(&[10, 0, 7, 7, 32]));
+    assert_eq!(table.lookup(&[10, 0, 128, 1]), Some(2));
+    assert!(table.delete(&[10, 0, 0, 0, 17]));
+    assert_eq!(table.lookup(&[10, 0, 7, 1]), None);
+    assert_eq!(table.lookup(&[10, 0, 128, 1]), Some(2));
 }
 
 #[test]
@@ -269,6 +288,29 @@ fn a_full_table_says_of_what_and_stays_as_it_was() {
 }
 
 #[test]
+fn rules_that_have_no_room_after_a_restart_go() {
+    let shape = lpm_shape(16, 4095);
+    let key = |number: u16| {
+        let mut key = vec![0x20; 16];
+        key[0..2].copy_from_slice(&number.to_be_bytes());
+        key.push(128);
+        key
+    };
+    let keys: Vec<_> = (0..2000).map(key).collect();
+    let entries = keys.iter().map(|key| (&key[..], &[7, 0, 0, 0][..]));
+    let large = Table::build("large", &shape, entries).expect("nodes for all");
+    let small = new_table(&shape, 1);
+    let (from, to) = (large.geometry().rules, small.geometry().rules);
+    for at in (0..small.geometry().bytes - to).step_by(4) {
+        small.memory().store32(to + at, large.memory().load32(from + at));
+    }
+    let repaired = small.repair();
+    assert_eq!((repaired.count, repaired.count + repaired.misplaced), (1174, 2000));
+    assert_eq!(repaired.count as usize, listed(&small, 100).len());
+    assert!(small.repair().was_whole());
+}
+
+#[test]
 fn a_reader_beside_the_writer_never_meets_a_hole() {
     let table = new_table(&lpm_shape(4, 100), 1);
     table.set(&[10, 0, 0, 0, 8], &[1, 0, 0, 0]).expect("room");
@@ -276,7 +318,7 @@ fn a_reader_beside_the_writer_never_meets_a_hole() {
     let (done, boundary) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for round in 0..3000u32 {
+            for round in 0..400u32 {
                 let length = 9 + (round % 24) as u8;
                 let more = cut(vec![10, 1, 1, 1], length);
                 table.set(&more, &[3, 0, 0, 0]).expect("room");
