@@ -30,6 +30,14 @@ export class Screen {
     this.#print(format);
   }
 
+  /** A text that is asked for, on stdout. */
+  result(text: string): void {
+    this.#live?.clear();
+    this.#repeats.flush();
+    this.#output.result(text);
+    this.#restore();
+  }
+
   /** Shows the table of each second, or ends showing it. */
   toggleTable(stats: () => Stats): void {
     if (this.#table) {
@@ -64,6 +72,10 @@ export class Screen {
   #print(format: (colors: Colors) => string): void {
     this.#live?.clear();
     this.#repeats.print(format(this.#output.errorColors));
+    this.#restore();
+  }
+
+  #restore(): void {
     if (this.#table?.text) this.#live?.draw(this.#table.text);
   }
 }

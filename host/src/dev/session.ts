@@ -47,6 +47,7 @@ export class DevSession {
   /** The newest one that could be read. */
   #wanted: LoadedConfig;
   #isConfigDirty = false;
+  #isClosed = false;
   /** Saved since something was applied last; undefined: anything may have been. */
   #dirty: Set<string> | undefined = new Set();
   /** Files that would have been read, had the last reload not failed before. */
@@ -70,10 +71,15 @@ export class DevSession {
     this.#reloader.request({ files: [], savedAt: Date.now() });
   }
 
-  /** Ends watching; resolves when the reload that is under way has ended. */
-  async close(): Promise<void> {
+  /** Ends watching. A reload that is under way ends, and nobody hears of it. */
+  close(): void {
+    this.#isClosed = true;
     this.#watcher.close();
-    await this.#reloader.idle();
+  }
+
+  /** Resolves when what was saved until now has been reloaded. */
+  idle(): Promise<void> {
+    return this.#reloader.idle();
   }
 
   async #reload({ files, savedAt }: Save): Promise<void> {
@@ -85,18 +91,25 @@ export class DevSession {
     try {
       if (this.#isConfigDirty) this.#wanted = await this.#target.readConfig();
       this.#isConfigDirty = false;
+      const wanted = this.#wanted;
       const applied = await this.#apply();
       this.#applied = this.#wanted;
       this.#dirty = new Set();
       this.#missed = [];
-      this.#reports.reloaded({ ...applied, files, watchMs });
+      // After a refusal that was told, "no changes" is no news.
+      const isNews = applied.change !== null || wanted === this.#wanted;
+      if (isNews && !this.#isClosed) this.#reports.reloaded({ ...applied, files, watchMs });
     } catch (thrown) {
       const error = asWireletError(thrown);
       this.#missed = filesOf(error);
-      this.#reports.failed(error);
+      this.#fail(error);
     } finally {
-      this.#watch(readAt);
+      if (!this.#isClosed) this.#watch(readAt);
     }
+  }
+
+  #fail(error: WireletError): void {
+    if (!this.#isClosed) this.#reports.failed(error);
   }
 
   async #apply(): Promise<Applied> {
@@ -106,7 +119,7 @@ export class DevSession {
       const error = asWireletError(thrown);
       if (error.code !== 'WIRELET_E_RESTART_NEEDED') throw error;
       // Programs that are saved need not wait until somebody restarts.
-      this.#reports.failed(error);
+      this.#fail(error);
       this.#wanted = this.#applied;
       return this.#target.apply(this.#wanted, this.#dirty);
     }
@@ -119,7 +132,7 @@ export class DevSession {
 }
 
 /** Files whose change may mend what failed. */
-function filesOf({ details: { files, file } }: WireletError): string[] {
+export function filesOf({ details: { files, file } }: WireletError): string[] {
   const all: unknown[] = Array.isArray(files) ? files : [file];
   return all.filter((each) => typeof each === 'string');
 }

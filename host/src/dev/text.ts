@@ -8,6 +8,7 @@ import { tableText } from '../terminal/table.js';
 import type { Reloaded } from './session.js';
 
 const NS_PER_MS = 1e6;
+const WORTH_A_WORD_MS = 0.001;
 
 export const KEYS: readonly (readonly [string, string])[] = [
   ['r', 'read everything anew'],
@@ -36,7 +37,10 @@ export function readyText(
   return [
     `${colors.green(colors.bold('ready'))} in ${duration(ms * NS_PER_MS)}, ${count}, ` +
       `generation ${generation}; ${keys ? 'press h for help' : '^C ends it'}`,
-    ...table.split('\n').slice(1).map((line) => `  ${line}`),
+    ...table
+      .split('\n')
+      .slice(1)
+      .map((line) => `  ${line}`),
   ].join('\n');
 }
 
@@ -66,7 +70,7 @@ export function reloadedText({ change, plan, watchMs }: Reloaded, colors: Colors
     publish: adopt,
   };
   const texts = Object.entries(steps)
-    .filter(([, ms]) => ms > 0)
+    .filter(([, ms]) => ms > WORTH_A_WORD_MS)
     .map(([name, ms]) => `${name} ${duration(ms * NS_PER_MS)}`);
   const names = programs.length === 0 ? 'pipelines' : programs.join(', ');
   const lost = loss ? lossText(loss) : 'unknown';

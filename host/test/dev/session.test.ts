@@ -70,7 +70,8 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  await session.close();
+  session.close();
+  await session.idle();
   rmSync(folder, { recursive: true });
 });
 
@@ -194,11 +195,13 @@ describe('a config', () => {
       throw new WireletError('WIRELET_E_RESTART_NEEDED', 'ports.in.device');
     };
     writeFileSync(at('config.ts'), 'other');
-    await until(() => reloaded.length === 1);
+    await until(() => failed.length === 1);
+    await session.idle();
+    expect(reloaded).toEqual([]);
     expect(failed.map(({ code }) => code)).toEqual(['WIRELET_E_RESTART_NEEDED']);
     expect(last()?.config).toEqual(configOf('first'));
     writeFileSync(at('a.ts'), 'second');
-    await until(() => reloaded.length === 2);
+    await until(() => reloaded.length === 1);
     expect(failed).toHaveLength(1);
     expect(last()).toMatchObject({ config: configOf('first'), changed: ['a.ts'] });
   });
@@ -213,10 +216,13 @@ it('by hand, everything is read anew', async () => {
   expect(target.configs).toBe(1);
 });
 
-it('what is under way when it is closed comes to its end', async () => {
+it('nobody hears of what is under way when it is closed, nor of saves after it', async () => {
   start();
   target.during = () => sleep(50);
   session.reload();
-  await session.close();
-  expect(reloaded).toHaveLength(1);
+  session.close();
+  await session.idle();
+  writeFileSync(at('a.ts'), 'second');
+  await sleep(60);
+  expect([target.applied.length, reloaded, failed]).toEqual([1, [], []]);
 });
