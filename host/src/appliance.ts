@@ -6,6 +6,7 @@
 import {
   type FaultFolder,
   type ResolvedConfig,
+  type ResolvedProgram,
   type ResolveOptions,
   resolveConfig,
 } from './config/resolve.js';
@@ -47,6 +48,11 @@ export interface StopOptions {
   drainMs?: number;
 }
 
+export interface ApplyOptions extends ResolveOptions, PublishOptions {
+  /** Files that were saved: programs that were built from none of them are not read again. */
+  changed?: ReadonlySet<string> | undefined;
+}
+
 export interface SwapOptions extends PublishOptions {
   /** Folder or file of the new program; default the one it was loaded from. */
   source?: string;
@@ -84,11 +90,17 @@ export async function createAppliance(
   return new Appliance(resolved, loaded, offline, { sources, faultDirectory });
 }
 
-/** `config` with its programs compiled. */
-async function deploymentOf(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
+/** `config` with its programs compiled; those that `known` has are taken from there. */
+async function deploymentOf(
+  config: WireletConfig,
+  options: ResolveOptions,
+  known: (program: ResolvedProgram) => LoadedProgram | undefined = () => undefined,
+): Promise<Deployment> {
   const resolved = resolveConfig(config, options);
   const programs = await Promise.all(
-    resolved.programs.map(async ({ name, source }) => [name, await loadProgram(source)] as const),
+    resolved.programs.map(async (program) => {
+      return [program.name, known(program) ?? (await loadProgram(program.source))] as const;
+    }),
   );
   return { config: resolved, programs: new Map(programs) };
 }
@@ -167,6 +179,11 @@ export class Appliance {
     return this.#tables;
   }
 
+  /** Files that the programs which run were built from, or looked for. */
+  get programFiles(): string[] {
+    return [...this.#generations.running.programs.values()].flatMap(({ files }) => files);
+  }
+
   /** Starts the lcores. @throws WIRELET_E_STATE when it was started before */
   start(): void {
     if (this.#state !== 'created') throw new WireletError('WIRELET_E_STATE', 'started twice');
@@ -212,13 +229,11 @@ export class Appliance {
    * Makes `config` what runs, without losing a packet; programs that are equal are not touched.
    * @throws WIRELET_E_RESTART_NEEDED, the codes of configs, programs, modules and tables
    */
-  async apply(
-    config: WireletConfig,
-    options: ResolveOptions & PublishOptions = {},
-  ): Promise<Applied> {
+  async apply(config: WireletConfig, options: ApplyOptions = {}): Promise<Applied> {
     this.#mustRun();
-    const desired = await this.#deployment(config, options);
-    return this.#generations.apply(desired, options);
+    const { changed, ...given } = options;
+    const desired = await this.#deployment(config, given, changed);
+    return this.#generations.apply(desired, given);
   }
 
   /**
@@ -276,8 +291,18 @@ export class Appliance {
   }
 
   /** Flags, environment and folder are those of the start where nothing else is said. */
-  #deployment(config: WireletConfig, options: ResolveOptions): Promise<Deployment> {
-    return deploymentOf(config, { ...this.#sources, ...options });
+  #deployment(
+    config: WireletConfig,
+    options: ResolveOptions,
+    changed?: ReadonlySet<string>,
+  ): Promise<Deployment> {
+    const { running } = this.#generations;
+    const old = new Map(running.config.programs.map((program) => [program.name, program.source]));
+    return deploymentOf(config, { ...this.#sources, ...options }, ({ name, source }) => {
+      const program = running.programs.get(name);
+      const isKept = changed && program && old.get(name) === source;
+      return isKept && !program.files.some((file) => changed.has(file)) ? program : undefined;
+    });
   }
 
   #mustRun(): void {

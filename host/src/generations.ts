@@ -35,8 +35,10 @@ const COUNTERS_POLL_MS = 2;
 
 /** Milliseconds that each step took. */
 export interface SwapTimes {
-  /** TypeScript to Wasm; nearly nothing out of the cache. */
+  /** TypeScript to Wasm, checks included; nearly nothing out of the cache. */
   build: number;
+  /** Of that the AssemblyScript compiler. */
+  compiler: number;
   /** Wasm to machine code. */
   compile: number;
   /** Instances with onLoad and windows. */
@@ -183,7 +185,9 @@ export class Generations {
       const back = this.#previous ?? this.running;
       const { native } = this.#around;
       // None is kept: those that the last change left alone are in `back` as they are.
-      return this.#perform('rollback', 0, back, new Set(), () => native.rollback());
+      return this.#perform('rollback', { build: 0, compiler: 0 }, back, new Set(), () =>
+        native.rollback(),
+      );
     });
   }
 
@@ -214,16 +218,24 @@ export class Generations {
   ): Promise<GenerationChange> {
     const spec = specOf(next, kept, options);
     const changed = next.config.programs.filter(({ name }) => !kept.has(name));
-    const times = changed.map(({ name }) => next.programs.get(name)?.durationMs ?? 0);
-    const buildMs = Math.max(0, ...times);
+    const { programs: old } = this.running;
+    const built = changed.flatMap(({ name }) => {
+      const program = next.programs.get(name);
+      // With new settings only, nothing was built.
+      return program && program !== old.get(name) ? [program] : [];
+    });
+    const times = {
+      build: Math.max(0, ...built.map(({ durationMs }) => durationMs)),
+      compiler: Math.max(0, ...built.map(({ compilerMs }) => compilerMs)),
+    };
     const { native } = this.#around;
-    return this.#perform('swap', buildMs, next, kept, () => native.swap(spec));
+    return this.#perform('swap', times, next, kept, () => native.swap(spec));
   }
 
   /** One call of the engine that ends in a new generation; afterwards what runs is known. */
   async #perform(
     kind: GenerationChange['kind'],
-    buildMs: number,
+    built: Pick<SwapTimes, 'build' | 'compiler'>,
     next: Deployment,
     kept: ReadonlySet<string>,
     call: () => Promise<NativeSwap>,
@@ -252,7 +264,7 @@ export class Generations {
       programs: [...this.running.changed],
       at: Date.now(),
       tables: done.tables,
-      timesMs: { ...timesOf(done), build: buildMs, total },
+      timesMs: { ...timesOf(done), ...built, total },
       loss: lossBetween(before, await this.#countersOf(done.generation)),
     };
     this.#around.changed(finished);
@@ -361,7 +373,7 @@ function namesOf({ config }: Deployment): string[] {
   return config.programs.map(({ name }) => name);
 }
 
-function timesOf(swap: NativeSwap): Omit<SwapTimes, 'build' | 'total'> {
+function timesOf(swap: NativeSwap): Omit<SwapTimes, 'build' | 'compiler' | 'total'> {
   const { compileMs, instantiateMs, copyMs, adoptMs } = swap;
   return { compile: compileMs, instantiate: instantiateMs, copy: copyMs, adopt: adoptMs };
 }

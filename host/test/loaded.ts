@@ -9,7 +9,9 @@ export function loadedProgram(bytes: string): LoadedProgram {
     sourceMap: null,
     manifest: null,
     warnings: [],
+    files: [],
     cached: false,
     durationMs: 5,
+    compilerMs: 4,
   };
 }

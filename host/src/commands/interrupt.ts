@@ -24,6 +24,11 @@ export class Interrupt {
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
   }
 
+  /** As a signal does it: for terminals that send ^C as a key. */
+  request(): void {
+    this.#onSignal();
+  }
+
   get received(): boolean {
     return this.#received;
   }

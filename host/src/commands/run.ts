@@ -1,15 +1,6 @@
 /** `wirelet run`: an appliance, until its inputs end or ^C. */
-import { type Appliance, createAppliance } from '../appliance.js';
-import { type LoadedConfig, loadConfig } from '../config/load.js';
-import {
-  type Overrides,
-  parseIdle,
-  parseLcores,
-  parseWhole,
-  withoutUndefined,
-} from '../config/overrides.js';
-import { defaultFaultFolder } from '../control/path.js';
-import { serveAppliance } from '../control/serve.js';
+import type { Appliance } from '../appliance.js';
+import { loadConfig } from '../config/load.js';
 import type { ControlServer } from '../control/server.js';
 import { asWireletError, type WireletError } from '../error.js';
 import { faultText } from '../fault.js';
@@ -21,16 +12,14 @@ import { canRedraw, Live } from '../terminal/live.js';
 import type { Output } from '../terminal/output.js';
 import { statsLine, statsText } from '../terminal/stats-text.js';
 import { socketOf } from './appliance-client.js';
-import type { Call, Options } from './command.js';
+import type { Call } from './command.js';
 import { Interrupt } from './interrupt.js';
+import { catchUncaught, create, drainOf, flagsOf, serve, stoppingText } from './running.js';
 
 const TABLE_MS = 1000;
-const DRAIN_DEFAULT_MS = 2000;
-/** First ^C: it has ended within 5 s, of which devices and files get a part. */
-const DRAIN_MAX_MS = 4000;
 
 export async function run({ arguments: [path], options, output }: Call): Promise<number> {
-  const drainMs = options.whole('drain', [0, DRAIN_MAX_MS]) ?? DRAIN_DEFAULT_MS;
+  const drainMs = drainOf(options);
   const mode = options.text('mode');
   const loaded = await loadConfig(path ?? options.text('config') ?? '.', {
     command: 'run',
@@ -39,9 +28,7 @@ export async function run({ arguments: [path], options, output }: Call): Promise
   const socket = socketOf(loaded, options);
   const appliance = await create(loaded, socket, flagsOf(options));
   const errors = report(appliance, output);
-  const interrupt = new Interrupt(() => {
-    output.message(`stopping: packets inside get ${drainMs} ms to leave; ^C again ends at once`);
-  });
+  const interrupt = new Interrupt(() => output.message(stoppingText(drainMs)));
   const stopCatching = catchUncaught(appliance);
   let server: ControlServer | undefined;
   let stopTables = () => {};
@@ -64,36 +51,6 @@ export async function run({ arguments: [path], options, output }: Call): Promise
   return interrupt.status(errors[0]?.exitStatus ?? 0);
 }
 
-function create(
-  { config, directory, file }: LoadedConfig,
-  socket: string | false,
-  flags: Overrides,
-): Promise<Appliance> {
-  const faultDirectory = socket === false ? {} : { faultDirectory: defaultFaultFolder(socket) };
-  return createAppliance(config, { directory, file, flags, ...faultDirectory });
-}
-
-async function serve(
-  appliance: Appliance,
-  socket: string | false,
-  { file }: LoadedConfig,
-): Promise<ControlServer | undefined> {
-  return socket === false ? undefined : serveAppliance(appliance, { path: socket, config: file });
-}
-
-function flagsOf(options: Options): Overrides {
-  const read = <T>(name: string, parse: (text: string, source: string) => T): T | undefined => {
-    const text = options.text(name);
-    return text === undefined ? undefined : parse(text, `--${name}`);
-  };
-  return withoutUndefined({
-    lcores: read('lcores', parseLcores),
-    burst: read('burst', parseWhole),
-    idle: read('idle', parseIdle),
-    frames: read('frames', parseWhole),
-  });
-}
-
 /** Says what happens while it happens; the errors are collected. */
 function report(appliance: Appliance, output: Output): WireletError[] {
   const errors: WireletError[] = [];
@@ -109,13 +66,6 @@ function report(appliance: Appliance, output: Output): WireletError[] {
     output.problem(error);
   });
   return errors;
-}
-
-/** Code of the config may fail at any time; that is reported, and the lcores go on. */
-function catchUncaught(appliance: Appliance): () => void {
-  const onUncaught = (thrown: unknown) => appliance.report(thrown);
-  process.on('uncaughtException', onUncaught);
-  return () => process.off('uncaughtException', onUncaught);
 }
 
 /** A table each second on a terminal, elsewhere a line with --verbose; the end of it. */

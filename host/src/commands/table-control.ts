@@ -16,7 +16,7 @@ const RESET_OPTION: OptionSpec = {
 };
 const CHANGE_FIELDS =
   'kind, from, to, programs[], automatic, reason, at, tables[{program,table,action}], ' +
-  'timesMs{build,compile,instantiate,copy,adopt,total}, loss{packets,missed,drops}';
+  'timesMs{build,compiler,compile,instantiate,copy,adopt,total}, loss{packets,missed,drops}';
 
 export const CONTROL_COMMANDS: readonly CommandSpec[] = [
   {

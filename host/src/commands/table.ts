@@ -18,7 +18,7 @@ export const INTRODUCTION: readonly Example[] = [
 ];
 
 /** The verbs that the bare command shows. */
-export const COMMON_VERBS = ['demo', 'run', 'replay', 'check', 'bench'] as const;
+export const COMMON_VERBS = ['demo', 'dev', 'run', 'replay', 'check'] as const;
 
 /** Flags that every command has. */
 export const COMMON_OPTIONS: readonly OptionSpec[] = [
@@ -60,6 +60,18 @@ const SETTING_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
+/** Of the verbs that run an appliance in their own process. */
+const RUN_OPTIONS: readonly OptionSpec[] = [
+  { flags: '-c, --config <file>', description: 'the same as [config]' },
+  { flags: '--lcores <list>', description: 'CPUs such as 0,1 — or a number of lcores' },
+  { flags: '--burst <packets>', description: 'packets of one burst at most, 1 to 256' },
+  { flags: '--idle <policy>', description: 'adaptive (sleep soon) or poll (spin)' },
+  { flags: '--frames <count>', description: 'frames of the packet memory' },
+  { flags: '--mode <name>', description: 'what a config that is a function gets as mode' },
+  { flags: '--drain <ms>', description: 'time to let packets leave at the end; default 2000' },
+  SOCKET_OPTION,
+];
+
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'run',
@@ -82,17 +94,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         '/run/wirelet.',
     ],
     arguments: [{ name: '[config]', description: 'config file, or a folder that has one' }],
-    options: [
-      { flags: '-c, --config <file>', description: 'the same as [config]' },
-      { flags: '--lcores <list>', description: 'CPUs such as 0,1 — or a number of lcores' },
-      { flags: '--burst <packets>', description: 'packets of one burst at most, 1 to 256' },
-      { flags: '--idle <policy>', description: 'adaptive (sleep soon) or poll (spin)' },
-      { flags: '--frames <count>', description: 'frames of the packet memory' },
-      { flags: '--mode <name>', description: 'what a config that is a function gets as mode' },
-      { flags: '--drain <ms>', description: 'time to let packets leave at the end; default 2000' },
-      SOCKET_OPTION,
-      JSON_OPTION,
-    ],
+    options: [...RUN_OPTIONS, JSON_OPTION],
     examples: [
       { command: 'wirelet run', comment: 'the config of this folder' },
       {
@@ -105,6 +107,26 @@ export const COMMANDS: readonly CommandSpec[] = [
       fields: 'stats (elapsedMs, lcores, ports, programs), counters, conservation, interrupted',
     },
     load: () => import('./run.js'),
+  },
+  {
+    name: 'dev',
+    summary: 'run an appliance, and replace what is saved while packets flow',
+    description: [
+      'As `run`, and watches the config and every file that its programs were built from, imports ' +
+        'and the guest SDK included. What is saved is compiled, checked and swapped; programs that ' +
+        'are saved together are one generation, and a config is applied. When anything fails on the ' +
+        'way, the error is shown with its lines and what ran before goes on.',
+      'On a terminal: r reads everything anew, t shows a table each second, s shows statistics ' +
+        'once, q quits, h helps. It goes on when inputs have ended, and waits for a save when a ' +
+        'program does not compile at the start. It serves the control socket as `run` does.',
+    ],
+    arguments: [{ name: '[config]', description: 'config file, or a folder that has one' }],
+    options: RUN_OPTIONS,
+    examples: [
+      { command: 'wirelet dev', comment: 'the config of this folder' },
+      { command: 'wirelet dev examples/dns --lcores 1', comment: '' },
+    ],
+    load: () => import('./dev.js'),
   },
   ...CONTROL_COMMANDS,
   ...TABLE_COMMANDS,

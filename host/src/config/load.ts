@@ -6,6 +6,7 @@ import { createJiti } from 'jiti';
 import { WireletError } from '../error.js';
 import { checkConfig } from './check.js';
 import type { ConfigEnv, ConfigExport } from './define.js';
+import { withImports } from './imports.js';
 import type { WireletConfig } from './schema.js';
 
 /** Names that are looked for, in this order. */
@@ -22,6 +23,8 @@ export interface LoadedConfig {
   /** Its folder: what relative paths in it are relative to. */
   directory: string;
   config: WireletConfig;
+  /** The file, and those of the same project that it imports. */
+  files: string[];
 }
 
 /**
@@ -35,10 +38,11 @@ export interface LoadedConfig {
  */
 export async function loadConfig(path = '.', env: Partial<ConfigEnv> = {}): Promise<LoadedConfig> {
   const file = findConfig(resolve(path));
+  const files = withImports(file);
   const exported = extname(file) === '.json' ? await readJson(file) : await importConfig(file);
   const mode = env.mode ?? process.env.NODE_ENV ?? 'production';
   const value = await evaluate(exported, { command: env.command ?? 'run', mode }, file);
-  return { file, directory: dirname(file), config: checkConfig(value, file) };
+  return { file, directory: dirname(file), config: checkConfig(value, file), files };
 }
 
 function findConfig(path: string): string {

@@ -42,8 +42,11 @@ export class Watcher {
     this.#onSave = onSave;
   }
 
-  /** Watches `files`, absolute paths, and nothing else from now on. */
-  watch(files: Iterable<string>): void {
+  /**
+   * Watches `files`, absolute paths, and nothing else from now on. Those that are new to it and
+   * changed after `readAt`, milliseconds since 1970, were saved after they were read.
+   */
+  watch(files: Iterable<string>, readAt = Number.POSITIVE_INFINITY): void {
     const known = this.#files;
     this.#targets.clear();
     this.#files = new Map();
@@ -55,6 +58,9 @@ export class Watcher {
       this.#files.set(target, known.get(target) ?? stateOf(target));
     }
     this.#settle();
+    for (const file of this.#files.keys()) {
+      if (!known.has(file) && changedAt(file) > readAt) this.#changed(file);
+    }
   }
 
   close(): void {
@@ -134,6 +140,12 @@ export class Watcher {
 function stateOf(file: string): string {
   const stats = statSync(file, { throwIfNoEntry: false });
   return stats === undefined ? 'none' : `${stats.ino} ${stats.mtimeMs} ${stats.size}`;
+}
+
+/** When it was written or put there; 0 for what is not there. */
+function changedAt(file: string): number {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats === undefined ? 0 : Math.max(stats.mtimeMs, stats.ctimeMs);
 }
 
 /** Where a link leads in the end; undefined for what is no link. */

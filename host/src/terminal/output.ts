@@ -24,7 +24,8 @@ export class Output {
   readonly stderr: Stream;
   /** Colours of stdout. */
   readonly colors: Colors;
-  readonly #errorColors: Colors;
+  /** Colours of stderr. */
+  readonly errorColors: Colors;
 
   constructor(
     options: OutputOptions,
@@ -37,7 +38,7 @@ export class Output {
     const color = (stream: Stream): Colors =>
       colorsFor({ isTTY: stream.isTTY, env: process.env, off: options.noColor });
     this.colors = color(stdout);
-    this.#errorColors = color(stderr);
+    this.errorColors = color(stderr);
   }
 
   /** A result for people; nothing with `--json`. */
@@ -62,12 +63,12 @@ export class Output {
 
   /** A text that is complete as it is, such as a fault report. */
   report(format: (colors: Colors) => string): void {
-    this.stderr.write(`${format(this.#errorColors)}\n`);
+    this.stderr.write(`${format(this.errorColors)}\n`);
   }
 
   /** An error that does not end the command. */
   problem(error: WireletError): void {
-    this.stderr.write(`${errorText(error, this.#errorColors, this.options.verbose)}\n`);
+    this.stderr.write(`${errorText(error, this.errorColors, this.options.verbose)}\n`);
   }
 
   /** An error of the command: to stderr, and to stdout as an object with `--json`. */
