@@ -260,7 +260,7 @@ export const ERRORS = {
   WIRELET_E_CONFIG_UNKNOWN_DEVICE: {
     exit: 3,
     meaning: "A port names a device that does not exist.",
-    hint: "Devices: null, loop, ring, pcap, gen, sink.",
+    hint: "Devices and wrappers: docs/devices.md.",
   },
   WIRELET_E_CONFIG_UNKNOWN_PORT: {
     exit: 3,
@@ -280,7 +280,7 @@ export const ERRORS = {
   WIRELET_E_DEVICE_SPEC: {
     exit: 3,
     meaning: "A device's spec is wrong.",
-    hint: "Specs: docs/start.md, `device:where?option=value`.",
+    hint: "Specs: docs/devices.md, `device:where?option=value`.",
   },
   WIRELET_E_SETTINGS: {
     exit: 3,
