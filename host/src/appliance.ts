@@ -162,9 +162,8 @@ export class Appliance {
     return this.#generations.running.generation;
   }
 
-  /** Tables of the programs that run. @throws WIRELET_E_STATE after a stop */
+  /** Tables of the programs that run; after a stop, as they were at its end. */
   get tables(): Tables {
-    if (this.#state === 'stopped') throw new WireletError('WIRELET_E_STATE', 'it is stopped');
     return this.#tables;
   }
 

@@ -1,6 +1,7 @@
 //! An appliance: region, ports, programs and lcores, from a config to a clean stop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
@@ -24,6 +25,7 @@ use crate::roster::Roster;
 use crate::state::{ProgramState, StateTable};
 use crate::stats::StatsPage;
 use crate::swap::Changes;
+use crate::table::Store;
 
 /// Packets that fit into the ring from one lcore to another.
 const HANDOVER_RING: usize = 1024;
@@ -45,6 +47,8 @@ pub struct ApplianceConfig {
     pub ports: Vec<PortConfig>,
     /// Programs.
     pub programs: Vec<ProgramConfig>,
+    /// Folder on tmpfs that their state is kept in; without it, state ends with the process.
+    pub state_directory: Option<PathBuf>,
 }
 
 /// A value of one program's counter, summed over lcores.
@@ -85,10 +89,15 @@ impl Appliance {
     pub fn new(mut config: ApplianceConfig) -> Result<Appliance, Error> {
         check_limits(&config)?;
         let lcores = config.lcores.len();
-        let programs = load(std::mem::take(&mut config.programs), lcores)?;
+        let store = config.state_directory.as_deref().map(Store::open).transpose()?.map(Arc::new);
+        let programs = load(std::mem::take(&mut config.programs), lcores, store.as_ref())?;
         let slots_max = (programs.len() + limits::PROGRAMS_SPARE).min(limits::PROGRAMS_MAX);
         let region = Region::new(config.region)?;
         let events = Events::default();
+        for file in store.iter().flat_map(|store| store.set_aside()) {
+            let error = Error::new(ErrorCode::Persist, file.as_str());
+            events.sender(0).send(What::State(error));
+        }
         let wakers = (0..lcores).map(|_| new_waker()).collect::<Result<Vec<_>, _>>()?;
         let controls = wakers.iter().map(|waker| LcoreControl::new(Arc::clone(waker))).collect();
         let (sender, receiver) = rebuild::channel(lcores, slots_max);
@@ -109,6 +118,7 @@ impl Appliance {
             places.collect(),
             (0..lcores).map(|lcore| events.sender(lcore as u32)).collect(),
             Arc::clone(&roster),
+            store,
             (programs, slots_max),
             config.ports.iter().map(PortConfig::route).collect(),
         );
@@ -367,11 +377,19 @@ fn check_limits(config: &ApplianceConfig) -> Result<(), Error> {
     Ok(())
 }
 
-fn load(configs: Vec<ProgramConfig>, lcores: usize) -> Result<Vec<Arc<Program>>, Error> {
+fn load(
+    configs: Vec<ProgramConfig>,
+    lcores: usize,
+    store: Option<&Arc<Store>>,
+) -> Result<Vec<Arc<Program>>, Error> {
     let named = |config: ProgramConfig| {
         let name = config.name.clone();
         let add = |error: Error| Error::new(error.code, format!("{name}: {}", error.message));
-        Program::new(config, ProgramState::new(lcores)?).map(Arc::new).map_err(add)
+        let state = match store {
+            Some(store) => ProgramState::kept(store, &name, lcores),
+            None => ProgramState::new(lcores),
+        };
+        Program::new(config, state?).map(Arc::new).map_err(add)
     };
     configs.into_iter().map(named).collect()
 }

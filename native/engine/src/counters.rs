@@ -5,11 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wirelet_abi::{Error, ErrorCode, guest, limits};
 use wirelet_packet::{Backing, Pages};
 
+use crate::table::Names;
+
 /// The names of one program's counters, the same on every lcore and over generations.
 #[derive(Debug, Default)]
-pub struct CounterNames(Mutex<Vec<String>>);
+pub struct CounterNames {
+    names: Mutex<Vec<String>>,
+    /// Where they are kept, if they are.
+    file: Option<Names>,
+}
 
 impl CounterNames {
+    /// Those that were kept, and from now on all others too.
+    pub fn kept(file: Names) -> CounterNames {
+        CounterNames { names: Mutex::new(file.list()), file: Some(file) }
+    }
+
     /// Guest address of the counter called `name`, which is made if it is new. Called while a
     /// program loads, never on the packet path.
     ///
@@ -21,7 +32,7 @@ impl CounterNames {
             let message = format!("{name:?} is no name of 1 to {} bytes", limits::NAME_BYTES_MAX);
             return Err(Error::new(ErrorCode::Counters, message));
         }
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let index = match names.iter().position(|known| known == name) {
             Some(index) => index,
             None if names.len() == limits::PROGRAM_COUNTERS_MAX => {
@@ -29,6 +40,9 @@ impl CounterNames {
                 return Err(Error::new(ErrorCode::Counters, message));
             }
             None => {
+                if let Some(file) = &self.file {
+                    file.add(names.len(), name);
+                }
                 names.push(name.into());
                 names.len() - 1
             }
@@ -38,7 +52,7 @@ impl CounterNames {
 
     /// Every counter's name and its sum over the lcores' `states`.
     pub fn read(&self, states: &[Arc<Backing>]) -> Vec<(String, u64)> {
-        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let value = |index: usize| -> u64 {
             let read = |state: &Arc<Backing>| {
                 // SAFETY: index < PROGRAM_COUNTERS_MAX, so the u64 lies within the backing,

@@ -40,6 +40,8 @@ pub enum What {
     },
     /// The lcore itself failed: a bug of ours.
     Lcore(Error),
+    /// State that was kept can't be read.
+    State(Error),
     /// Faults brought the generation before back.
     Rollback {
         /// The program that faulted.

@@ -118,6 +118,8 @@ impl Errand for Adoption {
         if !self.copies.iter_mut().all(|copy| copy.finish(GROUPS_PER_BOUNDARY)) {
             return false;
         }
+        // From this boundary on a restart finds them.
+        self.copies.iter().for_each(|copy| copy.to().activate());
         for change in &mut self.changes {
             change.apply(&mut lcore.slots);
         }

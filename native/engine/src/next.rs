@@ -61,6 +61,15 @@ impl Next {
 }
 
 impl Changes {
+    /// Of a program that was not there before.
+    fn new_state(&self, program: &str) -> Result<Arc<ProgramState>, Error> {
+        let lcores = self.places.len();
+        match &self.store {
+            Some(store) => ProgramState::kept(store, program, lcores),
+            None => ProgramState::new(lcores),
+        }
+    }
+
     /// Compiles what is new and gives every program a slot: its name's, or a free one. Returns the
     /// slots and where each program went.
     pub(crate) fn place(&self, programs: &[NextProgram]) -> Result<(Slots, Vec<usize>), Error> {
@@ -88,7 +97,8 @@ impl Changes {
             indexes.push(slot.unwrap_or(usize::MAX));
         }
         for index in new {
-            let program = compile(&programs[index], ProgramState::new(self.places.len())?)?;
+            let state = self.new_state(&programs[index].config.name)?;
+            let program = compile(&programs[index], state)?;
             // Slots of programs that go now are free from the next generation on.
             let free = (0..self.slots.len())
                 .find(|&slot| slots[slot].is_none() && self.slots[slot].is_none());

@@ -103,7 +103,13 @@ impl Program {
     pub fn instantiate_first(&self, places: &Places, log: LogWriter) -> Result<Instance, Fault> {
         let loaded = self.load(log)?;
         let (types, rules) = (&self.config.table_types, StateRules::default());
-        let draft = self.state.draft(loaded.wanted(), types, rules).map_err(Fault::plain)?;
+        let mut draft = self.state.draft(loaded.wanted(), types, rules).map_err(Fault::plain)?;
+        // State that was kept, and needs more room: nobody writes it yet.
+        for (_, copy) in &mut draft.copies {
+            copy.copy_all();
+            let copied = copy.finish(usize::MAX);
+            assert!(copied, "nobody writes a table before the lcores run");
+        }
         let tables = draft.of(places.lcore);
         self.state.commit(draft);
         loaded.open(places, &tables).map_err(Fault::plain)

@@ -8,7 +8,7 @@ use wirelet_abi::{Error, ErrorCode};
 use wirelet_packet::Backing;
 
 use crate::counters::{CounterNames, new_state};
-use crate::table::{Shape, Table, TableCopy};
+use crate::table::{Blueprint, Kept, KeptCounters, KeptValues, Shape, Store, Table, TableCopy};
 
 /// The state of one program of an appliance.
 pub struct ProgramState {
@@ -17,6 +17,15 @@ pub struct ProgramState {
     /// Their values, per lcore.
     values: Vec<Arc<Backing>>,
     tables: RwLock<Vec<StateTable>>,
+    keeper: Option<Keeper>,
+}
+
+/// Where state is kept that survives the process.
+struct Keeper {
+    store: Arc<Store>,
+    program: String,
+    /// The files behind the counters' values.
+    _values: Vec<KeptValues>,
 }
 
 /// One of a program's tables.
@@ -118,7 +127,29 @@ impl ProgramState {
     pub fn new(lcores: usize) -> Result<Arc<ProgramState>, Error> {
         let values = (0..lcores).map(|_| new_state()).collect::<Result<_, _>>()?;
         let (counters, tables) = (CounterNames::default(), RwLock::default());
-        Ok(Arc::new(ProgramState { counters, values, tables }))
+        Ok(Arc::new(ProgramState { counters, values, tables, keeper: None }))
+    }
+
+    /// The state of `program` on so many lcores as `store` has kept it, or empty; it is kept there
+    /// from now on.
+    ///
+    /// # Errors
+    /// `WIRELET_E_PERSIST`, `WIRELET_E_MEMORY_EXHAUSTED`.
+    pub fn kept(
+        store: &Arc<Store>,
+        program: &str,
+        lcores: usize,
+    ) -> Result<Arc<ProgramState>, Error> {
+        let KeptCounters { values: files, names } = store.counters(program, lcores)?;
+        let values = files.iter().map(|file| Arc::clone(file.backing())).collect();
+        let tables = gather(store.tables(program)?, store, program, lcores)?;
+        let keeper = Keeper { store: Arc::clone(store), program: program.into(), _values: files };
+        Ok(Arc::new(ProgramState {
+            counters: CounterNames::kept(names),
+            values,
+            tables: RwLock::new(tables),
+            keeper: Some(keeper),
+        }))
     }
 
     /// State on one lcore that begins with these tables.
@@ -127,7 +158,8 @@ impl ProgramState {
     /// `WIRELET_E_MEMORY_EXHAUSTED`.
     pub fn with_tables(tables: Vec<StateTable>) -> Result<Arc<ProgramState>, Error> {
         let (counters, tables) = (CounterNames::default(), RwLock::new(tables));
-        Ok(Arc::new(ProgramState { counters, values: vec![new_state()?], tables }))
+        let values = vec![new_state()?];
+        Ok(Arc::new(ProgramState { counters, values, tables, keeper: None }))
     }
 
     /// Memory of the counters on one lcore.
@@ -192,10 +224,12 @@ impl ProgramState {
             let action = decide(old, wanted, &layouts, rules)?;
             let (tables, copies) = match (action, old) {
                 (TableAction::Create | TableAction::Reset, _) | (_, None) => {
-                    (self.create(wanted)?, Vec::new())
+                    (self.create(wanted, &layouts)?, Vec::new())
                 }
                 (TableAction::Attach, Some(old)) => (old.tables.clone(), Vec::new()),
-                (TableAction::Grow | TableAction::Extend, Some(old)) => copies_of(old, wanted)?,
+                (TableAction::Grow | TableAction::Extend, Some(old)) => {
+                    copies_of(old, wanted, &layouts)?
+                }
             };
             draft.copies.extend(copies);
             draft.actions.push(action);
@@ -204,10 +238,12 @@ impl ProgramState {
         Ok(draft)
     }
 
-    /// Makes `draft` the state. Tables that two generations in a row have not asked for go.
+    /// Makes `draft` the state; a restart finds it from now on. Tables that two generations in a row have not asked for go.
     pub fn commit(&self, draft: Draft) {
         let mut tables = self.write();
         let mut next = draft.tables;
+        // What lcores adopt they have activated themselves, in time; once more does no harm.
+        next.iter().flat_map(|table| &table.tables).for_each(|table| table.activate());
         for old in tables.drain(..) {
             let asked = next.iter().any(|table| table.wanted.name == old.wanted.name);
             if !asked && !old.idle {
@@ -232,13 +268,18 @@ impl ProgramState {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn create(&self, wanted: &Wanted) -> Result<Vec<Arc<Table>>, Error> {
-        let new = || Table::new(&wanted.name, &wanted.shape).map(Arc::new);
+    fn create(&self, wanted: &Wanted, layouts: &[String; 2]) -> Result<Vec<Arc<Table>>, Error> {
+        let new = |lcore: Option<usize>| {
+            let keeper = self.keeper.as_ref();
+            let home = keeper.map(|keeper| keeper.store.home(&keeper.program, lcore, layouts));
+            let (name, shape) = (wanted.name.as_str(), &wanted.shape);
+            Blueprint { name, shape, home }.empty().map(Arc::new)
+        };
         let lcores = self.values.len();
         if wanted.shape.shared {
-            return Ok(vec![new()?; lcores]);
+            return Ok(vec![new(None)?; lcores]);
         }
-        (0..lcores).map(|_| new()).collect()
+        (0..lcores).map(|lcore| new(Some(lcore))).collect()
     }
 }
 
@@ -297,36 +338,100 @@ type Copies = (Vec<Arc<Table>>, Vec<(usize, TableCopy)>);
 
 /// Larger tables, and the copies that fill them. A shared one has no writer but the thread that
 /// calls this, so it is copied here and now.
-fn copies_of(old: &StateTable, wanted: &Wanted) -> Result<Copies, Error> {
+fn copies_of(old: &StateTable, wanted: &Wanted, layouts: &[String; 2]) -> Result<Copies, Error> {
     let shape_for = |from: &Table| {
         let capacity = from.shape().capacity.max(wanted.shape.capacity);
         Shape { capacity, ..wanted.shape }
     };
     if wanted.shape.shared {
         let from = &old.tables[0];
-        let to = copy_shared(from, &shape_for(from))?;
+        let to = copy_shared(from, &shape_for(from), layouts)?;
         return Ok((vec![to; old.tables.len()], Vec::new()));
     }
     let mut copies = Copies::default();
     for (lcore, from) in old.tables.iter().enumerate() {
-        let to = Arc::new(from.successor(&shape_for(from))?);
+        let shape = shape_for(from);
+        let to = Arc::new(in_place_of(from, &shape, layouts).empty_like(from)?);
         copies.0.push(Arc::clone(&to));
         copies.1.push((lcore, TableCopy::new(Arc::clone(from), to)?));
     }
     Ok(copies)
 }
 
+/// A table that is kept where `old` is.
+fn in_place_of<'a>(old: &'a Table, shape: &'a Shape, layouts: &[String; 2]) -> Blueprint<'a> {
+    let home = old.home().map(|home| home.with_layouts(layouts));
+    Blueprint { name: old.name(), shape, home }
+}
+
 /// Of a table that nobody writes meanwhile.
-fn copy_shared(from: &Arc<Table>, shape: &Shape) -> Result<Arc<Table>, Error> {
+fn copy_shared(
+    from: &Arc<Table>,
+    shape: &Shape,
+    layouts: &[String; 2],
+) -> Result<Arc<Table>, Error> {
+    let blueprint = in_place_of(from, shape, layouts);
     if matches!(shape.kind, kind::LPM4 | kind::LPM6) {
         let (entries, _) = from.read(0, usize::MAX);
         let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-        return Table::build(from.name(), shape, entries).map(Arc::new);
+        return blueprint.filled(entries).map(Arc::new);
     }
-    let to = Arc::new(from.successor(shape)?);
+    let to = Arc::new(blueprint.empty_like(from)?);
     let mut copy = TableCopy::new(Arc::clone(from), Arc::clone(&to))?;
     copy.copy_all();
     let copied = copy.finish(usize::MAX);
     assert!(copied, "nobody else writes a shared table");
     Ok(to)
+}
+
+/// Tables of an earlier process, one for each of so many lcores. What lcores wrote that are no more
+/// goes to the others, as far as there is room; new lcores begin empty.
+fn gather(
+    kept: Vec<Kept>,
+    store: &Store,
+    program: &str,
+    lcores: usize,
+) -> Result<Vec<StateTable>, Error> {
+    let mut found: Vec<StateTable> = Vec::new();
+    for tables in kept.chunk_by(|a, b| a.table.name() == b.table.name()) {
+        let (first, layouts) = (&tables[0].table, tables[0].layouts.clone());
+        let (name, shape) = (first.name().to_string(), *first.shape());
+        found.push(StateTable {
+            wanted: Wanted { name, shape, types: Default::default() },
+            layouts,
+            tables: Vec::with_capacity(lcores),
+            idle: false,
+        });
+    }
+    for Kept { lcore, table, .. } in kept {
+        let named = |held: &&mut StateTable| held.wanted.name == table.name();
+        let held = found.iter_mut().find(named).expect("every name has its row");
+        match lcore {
+            None => held.tables = vec![Arc::new(table); lcores],
+            // They come sorted by lcore; one that is missing is made below.
+            Some(lcore) if lcore < lcores && lcore == held.tables.len() => {
+                held.tables.push(Arc::new(table));
+            }
+            Some(lcore) => {
+                let Some(target) = held.tables.get(lcore % lcores) else { continue };
+                for (key, value) in table.read(0, usize::MAX).0 {
+                    if target.get(&key).is_none() {
+                        // A full table counts what it refuses.
+                        let _ = target.set(&key, &value);
+                    }
+                }
+                table.discard();
+            }
+        }
+    }
+    for held in &mut found {
+        for lcore in held.tables.len()..lcores {
+            let home = Some(store.home(program, Some(lcore), &held.layouts));
+            let (name, shape) = (held.wanted.name.as_str(), &held.wanted.shape);
+            let table = Blueprint { name, shape, home }.empty()?;
+            table.activate();
+            held.tables.push(Arc::new(table));
+        }
+    }
+    Ok(found)
 }

@@ -15,6 +15,7 @@ use crate::pipeline::{Slot, health};
 use crate::program::{Instance, Places, Program};
 use crate::roster::Roster;
 use crate::state::{StateRules, TableAction};
+use crate::table::Store;
 use crate::windows::LiveWindows;
 
 /// What a swap did, and what it took.
@@ -56,6 +57,8 @@ pub struct Changes {
     pub(crate) places: Vec<Places>,
     /// Of each lcore, for the logs of new instances.
     pub(crate) events: Vec<EventSender>,
+    /// Where the state of programs is kept, if it is.
+    pub(crate) store: Option<Arc<Store>>,
     /// What readers see without this lock.
     roster: Arc<RwLock<Roster>>,
     pub(crate) slots: Slots,
@@ -84,6 +87,7 @@ impl Changes {
         places: Vec<Places>,
         events: Vec<EventSender>,
         roster: Arc<RwLock<Roster>>,
+        store: Option<Arc<Store>>,
         (slots, slots_max): (Slots, usize),
         routes: Vec<Route>,
     ) -> Changes {
@@ -93,6 +97,7 @@ impl Changes {
             control,
             places,
             events,
+            store,
             roster,
             slots,
             slots_max,

@@ -96,7 +96,7 @@ impl Changes {
     ) -> Result<(), Error> {
         let target = self.target(program, table, lcore)?;
         // All are built before the first is flipped.
-        let built = target.lcores.iter().map(|_| build(&target, entries));
+        let built = target.lcores.iter().map(|&lcore| build(&target, entries, lcore));
         let built = built.collect::<Result<Vec<_>, _>>()?;
         for (&lcore, table) in target.lcores.iter().zip(&built) {
             self.flip(&target, lcore, table)?;
@@ -134,7 +134,7 @@ impl Changes {
         let mut entries = all(table);
         entries.retain(|(other, _)| other != key);
         entries.push((key.to_vec(), value.to_vec()));
-        let table = build(target, &entries)?;
+        let table = build(target, &entries, 0)?;
         self.flip(target, 0, &table)
     }
 
@@ -153,7 +153,7 @@ impl Changes {
         if entries.len() == before {
             return Ok(false);
         }
-        let table = build(target, &entries)?;
+        let table = build(target, &entries, 0)?;
         self.flip(target, 0, &table)?;
         Ok(true)
     }
@@ -184,6 +184,7 @@ impl Changes {
                 move |_| {
                     let aside = aside.take().expect("an errand that is done is not called again");
                     flipped.flip(&aside);
+                    aside.table().activate();
                     Some(aside)
                 }
             })?;
@@ -199,10 +200,9 @@ impl Changes {
     }
 }
 
-fn build(target: &Target, entries: &[KeyValue]) -> Result<Arc<Table>, Error> {
-    let old = &target.table.tables[0];
+fn build(target: &Target, entries: &[KeyValue], lcore: usize) -> Result<Arc<Table>, Error> {
     let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-    Table::build(old.name(), old.shape(), entries).map(Arc::new)
+    target.table.tables[lcore].rebuilt(entries).map(Arc::new)
 }
 
 fn all(table: &Table) -> Vec<KeyValue> {

@@ -40,6 +40,13 @@ pub struct Aside {
     placed: Placed,
 }
 
+impl Aside {
+    /// The table.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.placed.table
+    }
+}
+
 impl Windows {
     /// Maps the page and `tables`, in the order in which the program asked for them.
     ///

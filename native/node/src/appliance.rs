@@ -55,6 +55,8 @@ pub struct ApplianceSpec {
     pub ports: Vec<PortSpec>,
     /// Programs.
     pub programs: Vec<ProgramSpec>,
+    /// Folder on tmpfs that their state is kept in.
+    pub state_directory: Option<String>,
 }
 
 /// Something that happened.
@@ -341,6 +343,7 @@ impl Appliance {
                 out.name = self.appliance.program_name(program.into());
                 out.generation = self.appliance.generation();
             }
+            What::State(error) => fail("state", "state", error),
             What::Lcore(error) => fail("lcore", &format!("lcore{}", event.lcore), error),
         }
         out
@@ -369,6 +372,7 @@ fn config(spec: ApplianceSpec) -> Result<ApplianceConfig, Error> {
         offline: spec.offline,
         ports: spec.ports.into_iter().map(port).collect(),
         programs: programs.collect::<Result<_, _>>()?,
+        state_directory: spec.state_directory.map(Into::into),
     })
 }
 

@@ -83,7 +83,7 @@ impl TableInfo {
             name: table.wanted.name.clone(),
             kind: kind::NAMES[shape.kind as usize].into(),
             shared: shape.shared,
-            persist: false,
+            persist: table.tables[0].home().is_some(),
             capacity: shape.capacity,
             key_bytes: shape.key_bytes,
             value_bytes: shape.value_bytes,

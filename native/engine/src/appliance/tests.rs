@@ -92,6 +92,7 @@ fn broken(breaks: Where) -> Appliance {
         offline: false,
         ports,
         programs: Vec::new(),
+        state_directory: None,
     };
     let mut appliance = Appliance::new(config).expect("it is a good config");
     let number = if breaks == Where::Receive { 0 } else { 1 };

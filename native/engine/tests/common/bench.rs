@@ -36,6 +36,7 @@ pub fn config(ports: Vec<PortConfig>, programs: Vec<ProgramConfig>) -> Appliance
         offline: false,
         ports,
         programs,
+        state_directory: None,
     }
 }
 
@@ -90,7 +91,9 @@ pub fn outcome(appliance: &Appliance) -> Outcome {
             What::Log(line) => {
                 logs.push(String::from_utf8_lossy(&line.text[..line.bytes.into()]).into_owned());
             }
-            What::Device { error, .. } | What::Lcore(error) => errors.push(error.to_string()),
+            What::Device { error, .. } | What::Lcore(error) | What::State(error) => {
+                errors.push(error.to_string())
+            }
         }
     }
     let counters = appliance.counters();
