@@ -116,8 +116,12 @@ export interface NativeTable {
 
 /** A part of a table; `next` is where the next part begins, -1 at the end. */
 export interface NativeTablePart {
-  keys: Uint8Array[];
-  values: Uint8Array[];
+  count: number;
+  /** One behind the other. */
+  keys: Uint8Array;
+  keyBytes: number;
+  values: Uint8Array;
+  valueBytes: number;
   next: number;
 }
 

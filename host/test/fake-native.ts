@@ -78,7 +78,14 @@ export class FakeNative implements NativeAppliance {
   }
 
   tables = () => [];
-  tableRead = () => ({ keys: [], values: [], next: -1 });
+  tableRead = () => ({
+    count: 0,
+    keys: new Uint8Array(),
+    keyBytes: 0,
+    values: new Uint8Array(),
+    valueBytes: 0,
+    next: -1,
+  });
   tableGet = () => [];
   async tableSet(): Promise<void> {}
   async tableDelete(): Promise<boolean> {

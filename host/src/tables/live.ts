@@ -157,8 +157,10 @@ export class Tables {
       for (let cursor = 0; cursor >= 0; ) {
         const from = cursor;
         const part = coded(() => native.tableRead(table.program, table.name, lcore, from, PART));
-        for (const [index, key] of part.keys.entries()) {
-          const value = part.values[index] ?? new Uint8Array();
+        const { keyBytes, valueBytes } = part;
+        for (let index = 0; index < part.count; index++) {
+          const key = part.keys.subarray(index * keyBytes, (index + 1) * keyBytes);
+          const value = part.values.subarray(index * valueBytes, (index + 1) * valueBytes);
           yield { key: codec.decodeKey(key), value: codec.decodeValue(value), lcore };
         }
         cursor = part.next;

@@ -55,10 +55,16 @@ pub struct TableCounts {
 /// A part of a table.
 #[napi(object)]
 pub struct TablePart {
-    /// Keys.
-    pub keys: Vec<Uint8Array>,
+    /// Entries.
+    pub count: u32,
+    /// Their keys, one behind the other: an object for each would take most of the time.
+    pub keys: Uint8Array,
+    /// Bytes of one.
+    pub key_bytes: u32,
     /// Their values.
-    pub values: Vec<Uint8Array>,
+    pub values: Uint8Array,
+    /// Bytes of one.
+    pub value_bytes: u32,
     /// Where the next part begins; -1 at the end.
     pub next: f64,
 }
@@ -101,8 +107,13 @@ pub fn read(table: &StateTable, lcore: usize, cursor: f64, max: usize) -> Result
         return Err(Error::new(ErrorCode::ConfigLimit, message));
     };
     let (entries, next) = table.read(cursor.max(0.0) as u64, max);
-    let (keys, values) = entries.into_iter().map(|(key, value)| (key.into(), value.into())).unzip();
-    Ok(TablePart { keys, values, next: next.map_or(-1.0, |next| next as f64) })
+    let (key_bytes, value_bytes) =
+        entries.first().map_or((0, 0), |(key, value)| (key.len() as u32, value.len() as u32));
+    let count = entries.len() as u32;
+    let (keys, values): (Vec<Vec<u8>>, Vec<Vec<u8>>) = entries.into_iter().unzip();
+    let (keys, values) = (keys.concat().into(), values.concat().into());
+    let next = next.map_or(-1.0, |next| next as f64);
+    Ok(TablePart { count, keys, key_bytes, values, value_bytes, next })
 }
 
 /// A key's value on each lcore; once for a shared table.
