@@ -203,7 +203,7 @@ export class Generations {
     const { tables } = await this.#around.native
       .swap({ ...spec, dryRun: true })
       .catch(rethrowNative);
-    const rows = (tables ?? []).map((table): Action => ({ kind: 'table', ...table }));
+    const rows = tables.map((table): Action => ({ kind: 'table', ...table }));
     return { generation, actions: [...actions, ...rows], publishes, restart };
   }
 
@@ -251,7 +251,7 @@ export class Generations {
       to: done.generation,
       programs: [...this.running.changed],
       at: Date.now(),
-      tables: done.tables ?? [],
+      tables: done.tables,
       timesMs: { ...timesOf(done), build: buildMs, total },
       loss: lossBetween(before, await this.#countersOf(done.generation)),
     };
