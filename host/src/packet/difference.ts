@@ -32,20 +32,31 @@ export function packetDifference(
   received: Uint8Array,
   { names = ['expected', 'received'], paint }: DifferenceStyle = {},
 ): string {
-  const rows = differentRows(expected, received);
-  if (rows.length === 0) return '';
+  const fields = fieldDifference(expected, received, names);
+  if (fields === '') return '';
   const lines = [
     `- ${packetText(expected, { link: true })}`,
     `+ ${packetText(received, { link: true })}`,
   ];
   const painted = paint ? [paint[0](lines[0] ?? ''), paint[1](lines[1] ?? '')] : lines;
+  return `${painted.join('\n')}\n\n${fields}`;
+}
+
+/** The fields alone that are not equal, as a table; '' when there are none. */
+export function fieldDifference(
+  expected: Uint8Array,
+  received: Uint8Array,
+  names: readonly [string, string],
+): string {
+  const rows = differentRows(expected, received);
+  if (rows.length === 0) return '';
   const columns = ['at', ...names, ''].map((title) => ({ title }));
   const shown = rows.slice(0, ROWS_MAX).map(({ start, texts, name }) => {
     return [`0x${start.toString(16).padStart(4, '0')}`, ...texts, name];
   });
   const table = tableText(columns, shown).replace(/^/gm, '  ');
   const rest = rows.length > ROWS_MAX ? `\n  ... ${rows.length - ROWS_MAX} more rows` : '';
-  return `${painted.join('\n')}\n\n${table}${rest}`;
+  return `${table}${rest}`;
 }
 
 interface Row {

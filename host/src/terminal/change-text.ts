@@ -6,6 +6,8 @@ import type { Colors } from './color.js';
 import { duration, grouped } from './numbers.js';
 
 const NS_PER_MS = 1e6;
+/** A step that took less is not worth its word. */
+const SHOWN_MS_MIN = 0.01;
 
 /**
  * `guard: generation 3 → 4 in 182 ms (build 140 ms, ...), packets lost: 0`.
@@ -19,7 +21,7 @@ export function changeText(change: GenerationChange): string {
   if (timesMs) {
     const { build, compile, instantiate, copy, adopt, total } = timesMs;
     const steps = Object.entries({ build, compile, instantiate, copy, adopt })
-      .filter(([, ms]) => ms > 0)
+      .filter(([, ms]) => ms >= SHOWN_MS_MIN)
       .map(([name, ms]) => `${name} ${duration(ms * NS_PER_MS)}`);
     parts.push(` in ${duration((build + total) * NS_PER_MS)} (${steps.join(', ')})`);
   }

@@ -1,8 +1,11 @@
 /** Differences of a shadow run: as packets for people, and as a capture file for their tools. */
+
+import { fieldDifference } from '../packet/difference.js';
 import { packetText } from '../packet/text.js';
 import { type CapturedPacket, encodePcapng } from '../pcapng.js';
 import type { ShadowAnswer, ShadowDifference, ShadowReport } from '../shadow.js';
 import { duration, grouped } from './numbers.js';
+import { indent } from './table.js';
 
 /** Differences that are printed; the file has all that were kept. */
 const SHOWN = 5;
@@ -49,10 +52,14 @@ function faultLines({ faults, fault }: ShadowReport): string[] {
 }
 
 function exampleLines({ port, lcore, packet, current, candidate }: ShadowDifference): string[] {
+  const line = (answer: ShadowAnswer) =>
+    `${answerText(answer)}: ${packetText(answer.packet, { link: true })}`;
+  const fields = fieldDifference(current.packet, candidate.packet, INTERFACES);
   return [
     `  ${port}, lcore ${lcore}: ${packetText(packet)}`,
-    `    current    ${answerText(current)}: ${packetText(current.packet)}`,
-    `    candidate  ${answerText(candidate)}: ${packetText(candidate.packet)}`,
+    `    current    ${line(current)}`,
+    `    candidate  ${line(candidate)}`,
+    ...(fields === '' ? [] : [indent(indent(fields))]),
   ];
 }
 
