@@ -69,7 +69,8 @@ proptest! {
 
     #[test]
     fn a_copy_holds_what_its_source_holds_when_it_is_finished(
-        capacity in 1u32..400,
+        // Most are full, and have groups that are crowded.
+        capacity in 1u32..150,
         sizes in (4u32..30, 0u32..50, 0u32..50),
         lru in any::<bool>(),
         growth in 1u32..6,
@@ -143,6 +144,53 @@ fn assert_goes_on(from: &Table, to: &Table, mut source: Model, lru: bool) {
         apply(to, &mut copied, &sets);
         let keys = |table| listed(table, 9).into_keys().collect::<std::collections::BTreeSet<_>>();
         assert_eq!(keys(from), keys(to));
+    }
+}
+
+#[test]
+fn a_boundary_copies_no_more_groups_than_it_is_told() {
+    let shape = hash_shape(kind::HASH, 1000, 4, 4);
+    let (from, to) = (new_table(&shape, 1), new_table(&shape, 1));
+    let mut copy = TableCopy::new(Arc::clone(&from), to).expect("it fits");
+    let marked =
+        || (0..128).filter(|group| from.memory().load8(from.geometry().dirty + group) != 0);
+    (0..100).for_each(|group| from.hash().mark(group));
+    assert_eq!(copy.harvest(), 100);
+    (0..60).for_each(|group| from.hash().mark(group));
+    // First those that were taken, then those that are marked.
+    assert!(!copy.finish(70));
+    assert_eq!(marked().count(), 60);
+    assert!(!copy.finish(70));
+    assert_eq!(marked().count(), 20);
+    assert!(copy.finish(20));
+    assert_eq!(marked().count(), 0);
+    assert!(copy.finish(0), "nothing has changed");
+    from.hash().mark(127);
+    assert!(!copy.finish(0));
+}
+
+#[test]
+fn what_fills_up_a_value_is_no_part_of_it() {
+    for (before, after) in [(12, 16), (12, 30), (12, 9), (1, 8), (8, 16)] {
+        let shape = hash_shape(kind::HASH, 10, 8, before);
+        let target = Shape { value_bytes: after, ..shape };
+        let (from, to) = (new_table(&shape, 1), new_table(&target, 1));
+        from.set(&[1; 8], &vec![7; before as usize]).expect("room");
+        let place = from.hash().find(&[1; 8]).expect("it is there");
+        let last = from.hash().value(place) + (before as usize - 1) / 8 * 8;
+        if before % 8 != 0 {
+            let word = from.memory().load64(last);
+            from.memory().store64(last, word | u64::MAX << (before % 8 * 8));
+        }
+        let mut copy = TableCopy::new(from, Arc::clone(&to)).expect("it fits");
+        copy.copy_all();
+        assert!(copy.finish(1));
+        let mut value = vec![7; before as usize];
+        value.resize(after as usize, 0);
+        assert_eq!(to.get(&[1; 8]), Some(value));
+        let words = (after as usize).div_ceil(8);
+        let padded = to.memory().load(to.hash().value(place), words * 8);
+        assert!(padded[after.min(before) as usize..].iter().all(|&byte| byte == 0), "{padded:?}");
     }
 }
 

@@ -1,6 +1,10 @@
 //! HASH and LRU tables.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use wirelet_abi::ErrorCode;
+use wirelet_abi::table::TAG_BUSY;
 
 use super::super::Entry;
 use super::*;
@@ -145,5 +149,28 @@ fn a_reader_beside_the_writer_sees_whole_values() {
             }
             seen += 1;
         }
+    });
+}
+
+#[test]
+fn a_value_that_is_being_written_says_so() {
+    let shape = hash_shape(kind::HASH, 8, 4, 1024);
+    let table = new_table(&shape, 9);
+    table.set(&[1; 4], &[1; 1024]).expect("room");
+    let place = table.hash().find(&[1; 4]).expect("it is there");
+    let seen = AtomicBool::new(false);
+    let end = Instant::now() + Duration::from_secs(20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !seen.load(Ordering::Relaxed) {
+                table.set(&[1; 4], &[2; 1024]).expect("room");
+            }
+        });
+        while table.hash().tag(place) != TAG_BUSY && Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        let was_busy = Instant::now() < end;
+        seen.store(true, Ordering::Relaxed);
+        assert!(was_busy, "a kill would leave half a value");
     });
 }

@@ -379,6 +379,43 @@ fn counters_keep_names_and_values() {
     assert!(folder.names().iter().all(|name| !name.starts_with("nat")), "{:?}", folder.names());
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_label_is_read_or_refused(
+        junk in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+        cuts in any::<bool>(),
+    ) {
+        let folder = TestFolder::new();
+        let store = folder.open().expect("a new folder");
+        let table = make(&store, &SHAPE, 20);
+        table.activate();
+        drop((table, store));
+        let file = folder.file();
+        let mut bytes = fs::read(&file).expect("its bytes");
+        let tail = bytes.len() - (16 << 10);
+        for (at, byte) in junk {
+            bytes[tail + at.index(256)] = byte;
+        }
+        if cuts {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        fs::write(&file, bytes).expect("written");
+        match folder.open() {
+            Ok(store) => {
+                let kept = store.tables("nat/main").expect("tables that open");
+                prop_assert_eq!(kept.len() + store.set_aside().len(), folder.names().len());
+                for kept in kept {
+                    assert_equal(&kept.table, &expected(&SHAPE, 20));
+                }
+            }
+            Err(error) => prop_assert_eq!(error.code, ErrorCode::Persist),
+        }
+    }
+}
+
 const CHILD: &str = "WIRELET_TEST_STATE_FOLDER";
 
 /// Only as the child of the next test: writes until it is killed.

@@ -61,6 +61,26 @@ fn a_key_that_lies_elsewhere_or_twice_is_freed() {
 }
 
 #[test]
+fn a_key_in_both_of_its_groups_stays_in_the_first() {
+    let (table, model) = filled();
+    let hash = table.hash();
+    let first = model.keys().find_map(|key| {
+        let (place, home) = (hash.find(key)?, hash.home(key));
+        let mut room = super::super::hash::slots(hash.tags(home.second).matching(TAG_EMPTY));
+        let other = Place { group: home.second, slot: room.next()? };
+        (place.group == home.first && home.first != home.second).then_some((place, other, home))
+    });
+    let (place, other, home) = first.expect("a key that can be in two groups");
+    for at in (0..hash.geometry.stride).step_by(8) {
+        hash.memory.store64(hash.entry(other) + at, hash.memory.load64(hash.entry(place) + at));
+    }
+    hash.set_tag(other, home.tag);
+    assert_eq!(table.repair().misplaced, 1);
+    assert_eq!((hash.tag(place), hash.tag(other)), (home.tag, TAG_EMPTY));
+    assert_equal(&table, &model);
+}
+
+#[test]
 fn counts_that_lie_are_counted_anew() {
     let (table, model) = filled();
     table.hash().set_count(u32::MAX);
