@@ -21,6 +21,8 @@ const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
 /// BPF_F_XDP_DEV_BOUND_ONLY.
 const BOUND_ONLY: u32 = 1 << 6;
+/// Name of our programs.
+pub(super) const NAME: &str = "wirelet_xdp";
 /// Bytes of a name, the closing zero included.
 const NAME_BYTES: usize = 16;
 const LOG_BYTES: usize = 64 << 10;
@@ -163,7 +165,7 @@ fn load(code: &[[u8; 8]], bound_to: Option<u32>, log: &mut [u8]) -> io::Result<O
             log: log_at,
             kernel_version: 0,
             flags: if bound_to.is_some() { BOUND_ONLY } else { 0 },
-            name: name_of("wirelet_xdp"),
+            name: name_of(NAME),
             interface: bound_to.unwrap_or(0),
             attach_type: ATTACH_XDP,
         },

@@ -20,8 +20,9 @@ use super::program;
 use super::rules::Rules;
 use crate::interface::Interface;
 
-/// A process that has just been killed needs a moment until the kernel has taken its program off.
-const ATTACH_PATIENCE: Duration = Duration::from_secs(1);
+/// A process of ours that has just been killed needs a moment until the kernel has taken its program
+/// off. Nobody waits for the programs of others.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(2);
 const ATTACH_PAUSE: Duration = Duration::from_millis(10);
 
 /// The program of one interface, attached as long as this lives.
@@ -227,12 +228,20 @@ fn link(program: &OwnedFd, index: i32, mode: AttachMode) -> io::Result<OwnedFd> 
     let until = Instant::now() + ATTACH_PATIENCE;
     loop {
         match bpf::link(program.as_fd(), index as u32, mode) {
-            Err(error) if occupied(&error) && Instant::now() < until => {
+            Err(error)
+                if occupied(&error) && Instant::now() < until && !is_somebody_elses(index) =>
+            {
                 std::thread::sleep(ATTACH_PAUSE);
             }
             result => return result,
         }
     }
+}
+
+/// Whether the interface has a program that is not like ours.
+fn is_somebody_elses(index: i32) -> bool {
+    let program = netlink::describe(index).ok().and_then(|found| found.program);
+    program.and_then(bpf::program_name).is_some_and(|name| name != bpf::NAME)
 }
 
 /// There is a program: EBUSY behind a link, EEXIST behind netlink or in the other mode.

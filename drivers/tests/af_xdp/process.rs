@@ -3,16 +3,21 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wirelet_abi::ErrorCode;
 use wirelet_drivers::{OpenContext, Rings, open};
 use wirelet_packet::{Region, RegionConfig};
 
-use crate::namespace::{Peer, enter, ip};
+use crate::ends::{enter, ip, join};
+use crate::programs;
 use crate::raw::{EXPERIMENT, RawSocket, packet};
 use crate::rig::{Rig, until};
 
 const SPEC: &str = "WIRELET_TEST_AF_XDP_SPEC";
+
+/// How long it waits for another process of ours to end.
+const OWN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Another process, in this thread's network namespace, that has the device open.
 struct Holder(Child);
@@ -69,11 +74,9 @@ fn the_other_process() {
 #[test]
 fn nothing_is_left_by_a_killed_process() {
     for attach in ["native", "generic"] {
-        if !enter() {
-            return;
-        }
-        let peer = Peer::join("here", "there", 1);
-        let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let Some(_here) = enter() else { return };
+        let peer = join("here", "there", 1);
+        let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
         let spec = format!("af_xdp:here?attach={attach}&rx=64&tx=64");
         for round in 0..3 {
             let holder = Holder::start(&spec);
@@ -94,19 +97,29 @@ fn nothing_is_left_by_a_killed_process() {
 
 #[test]
 fn a_program_that_is_attached_already_is_never_replaced() {
-    for (theirs, ours) in [("native", "auto"), ("generic", "auto"), ("native", "generic")] {
-        if !enter() {
-            return;
-        }
-        let _peer = Peer::join("here", "there", 1);
-        let holder = Holder::start(&format!("af_xdp:here?attach={theirs}&rx=64&tx=64"));
+    let Some(_here) = enter() else { return };
+    let _peer = join("here", "there", 1);
+    let rig = Rig::new(256, 2048);
+    let refusal = |attach: &str| {
         let attached = ip("link show here");
-        let rig = Rig::new(256, 2048);
-        let error = rig.try_open(&format!("af_xdp:here?attach={ours}"), 1).err().expect("refused");
+        let spec = format!("af_xdp:here?attach={attach}");
+        let error = rig.try_open(&spec, 1).err().unwrap_or_else(|| panic!("{spec} opened"));
         assert_eq!(error.code, ErrorCode::XdpAttached, "{error}");
         assert!(error.message.contains("`here` has an XDP program already, number "), "{error}");
-        assert!(error.message.contains("`wirelet_xdp`"), "{error}");
         assert_eq!(ip("link show here"), attached, "their program is still there");
+        error.message
+    };
+    let others = programs::passer("here");
+    let started = Instant::now();
+    for attach in ["auto", "native", "generic"] {
+        assert!(refusal(attach).contains("`somebody_elses`"));
+    }
+    assert!(started.elapsed() < OWN_PATIENCE, "nobody waits for the program of somebody else");
+    drop(others);
+    // Another process of ours may be about to end; this one is not.
+    for theirs in ["native", "generic"] {
+        let holder = Holder::start(&format!("af_xdp:here?attach={theirs}&rx=64&tx=64"));
+        assert!(refusal("auto").contains("`wirelet_xdp`"));
         holder.kill();
     }
 }
