@@ -25,11 +25,12 @@ use crate::interface::Interface;
 const ATTACH_PATIENCE: Duration = Duration::from_secs(2);
 const ATTACH_PAUSE: Duration = Duration::from_millis(10);
 
+/// Network namespace and interface.
+type Place = (u64, i32);
+
 /// The program of one interface, attached as long as this lives.
 #[derive(Debug)]
 struct Hold {
-    /// Network namespace and interface.
-    place: (u64, i32),
     kind: Kind,
     link: OwnedFd,
     sockets: OwnedFd,
@@ -71,7 +72,7 @@ impl Kind {
 }
 
 /// Every interface that this process has a program on.
-static HOLDS: Mutex<Vec<Weak<Hold>>> = Mutex::new(Vec::new());
+static HOLDS: Mutex<Vec<(Place, Weak<Hold>)>> = Mutex::new(Vec::new());
 
 /// One queue of an interface, ours alone until this is dropped.
 #[derive(Debug)]
@@ -121,17 +122,17 @@ pub(super) fn claim(
 ) -> Result<Vec<Claim>, Error> {
     let place = (network_namespace(), interface.index());
     let mut holds = lock(&HOLDS);
-    holds.retain(|hold| hold.strong_count() > 0);
+    holds.retain(|(_, hold)| hold.strong_count() > 0);
     let wanted = || queues.clone().map(|queue| (queue, rules.clone()));
-    let ours = holds.iter().filter_map(Weak::upgrade).find(|hold| hold.place == place);
-    let hold = match ours {
+    let ours = holds.iter().find(|(other, _)| *other == place);
+    let hold = match ours.and_then(|(_, hold)| hold.upgrade()) {
         Some(hold) => {
             widen(&hold, interface, attach, wanted().collect())?;
             hold
         }
         None => {
-            let hold = Arc::new(attach_new(interface, place, attach, wanted().collect())?);
-            holds.push(Arc::downgrade(&hold));
+            let hold = Arc::new(attach_new(interface, attach, wanted().collect())?);
+            holds.push((place, Arc::downgrade(&hold)));
             hold
         }
     };
@@ -172,7 +173,6 @@ fn widen(
 
 fn attach_new(
     interface: &Interface,
-    place: (u64, i32),
     attach: Attach,
     queues: Vec<(u32, Rules)>,
 ) -> Result<Hold, Error> {
@@ -189,7 +189,7 @@ fn attach_new(
             program => program?,
         };
         match link(&program, interface.index(), kind.mode()) {
-            Ok(link) => return Ok(Hold { place, kind, link, sockets, queues: Mutex::new(queues) }),
+            Ok(link) => return Ok(Hold { kind, link, sockets, queues: Mutex::new(queues) }),
             Err(error) => {
                 let all_alike = decided(&error);
                 let error = attach_error(name, interface.index(), &error);
