@@ -16,6 +16,7 @@ const PROG_GET_FD_BY_ID: libc::c_int = 13;
 const OBJECT_GET_INFO: libc::c_int = 15;
 const LINK_CREATE: libc::c_int = 28;
 const LINK_UPDATE: libc::c_int = 29;
+const LINK_DETACH: libc::c_int = 34;
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
@@ -213,6 +214,13 @@ pub(super) fn relink(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Resul
         old_program: 0,
     };
     bpf(LINK_UPDATE, &mut attributes).map(drop)
+}
+
+/// Takes our program off now, whoever still has a copy of the descriptor: a child process has, from
+/// its start until it runs another program.
+pub(super) fn unlink(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut link = link.as_raw_fd() as u32;
+    bpf(LINK_DETACH, &mut link).map(drop)
 }
 
 /// The name of the program with that id, where the kernel tells us.

@@ -37,6 +37,13 @@ struct Hold {
     queues: Mutex<Vec<(u32, Rules)>>,
 }
 
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Fails when the interface is gone, and the program with it.
+        let _ = bpf::unlink(self.link.as_fd());
+    }
+}
+
 /// What kind of program it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
