@@ -15,6 +15,13 @@ use crate::raw::{EXPERIMENT, RawSocket, packet};
 use crate::rig::{Rig, until};
 
 const SPEC: &str = "WIRELET_TEST_AF_XDP_SPEC";
+/// The capabilities that it keeps, as a number; all when it is not set.
+const CAPABILITIES: &str = "WIRELET_TEST_AF_XDP_CAPABILITIES";
+/// Bits of a set of capabilities: linux/capability.h.
+const NET_ADMIN: u64 = 1 << 12;
+const NET_RAW: u64 = 1 << 13;
+const IPC_LOCK: u64 = 1 << 14;
+const BPF: u64 = 1 << 39;
 
 /// How long it waits for another process of ours to end.
 const OWN_PATIENCE: Duration = Duration::from_secs(2);
@@ -24,10 +31,16 @@ struct Holder(Child);
 
 impl Holder {
     fn start(spec: &str) -> Holder {
+        Holder::try_start(spec, u64::MAX).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
+    /// With some capabilities only; what it says when the device does not open.
+    fn try_start(spec: &str, capabilities: u64) -> Result<Holder, String> {
         let own = std::env::current_exe().expect("this program");
         let mut child = Command::new(own)
             .args(["process::the_other_process", "--exact", "--nocapture"])
             .env(SPEC, spec)
+            .env(CAPABILITIES, capabilities.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .expect("another process");
@@ -35,8 +48,7 @@ impl Holder {
         let holder = Holder(child);
         let mut lines = BufReader::new(output).lines().map(|line| line.expect("text"));
         let line = lines.find(|line| line.contains("device ")).expect("a word from it");
-        assert!(line.contains("device open"), "{line}");
-        holder
+        if line.contains("device open") { Ok(holder) } else { Err(line) }
     }
 
     /// kill -9: nothing of it runs any more.
@@ -57,6 +69,11 @@ impl Drop for Holder {
 #[test]
 fn the_other_process() {
     let Ok(spec) = std::env::var(SPEC) else { return };
+    let number = |text: String| text.parse().expect("a number");
+    match std::env::var(CAPABILITIES).map_or(u64::MAX, number) {
+        u64::MAX => {}
+        some => keep(some),
+    }
     let config = RegionConfig { frames: 256, frame_bytes: 2048, hugepages: false };
     let region = Region::new(config).expect("a region");
     let context = OpenContext { region: Arc::clone(&region), port: 0, queues: 1 };
@@ -68,6 +85,51 @@ fn the_other_process() {
                 std::thread::park();
             }
         }
+    }
+}
+
+/// Gives up every capability but these, and the right to lock more than 64 KiB.
+fn keep(capabilities: u64) {
+    // _LINUX_CAPABILITY_VERSION_3, this thread; then effective, permitted, inheritable: the low
+    // halves, and the high ones.
+    let header = [0x2008_0522u32, 0];
+    let (low, high) = (capabilities as u32, (capabilities >> 32) as u32);
+    let sets = [low, low, 0, high, high, 0];
+    let limit = libc::rlimit { rlim_cur: 64 << 10, rlim_max: 64 << 10 };
+    // SAFETY: reads one rlimit, and a header and two triples as capset(2) describes them.
+    unsafe {
+        assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit), 0);
+        let status = libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr());
+        assert_eq!(status, 0, "{}", std::io::Error::last_os_error());
+    }
+}
+
+#[test]
+fn each_missing_privilege_is_named_and_no_other_is_needed() {
+    let Some(_here) = enter() else { return };
+    let _peer = join("here", "there", 1);
+    let refusal = |capabilities: u64| match Holder::try_start("af_xdp:here", capabilities) {
+        Ok(_) => panic!("{capabilities:#x} are enough"),
+        Err(refusal) => refusal,
+    };
+    let needed = NET_ADMIN | NET_RAW | BPF | IPC_LOCK;
+    let without = refusal(needed & !NET_RAW);
+    assert!(
+        without.contains("WIRELET_E_PRIVILEGE") && without.contains("CAP_NET_RAW"),
+        "{without}"
+    );
+    for missing in [NET_ADMIN, BPF] {
+        let without = refusal(needed & !missing);
+        let named = without.contains("CAP_BPF and CAP_NET_ADMIN");
+        assert!(without.contains("WIRELET_E_PRIVILEGE") && named, "{without}");
+    }
+    let without = refusal(needed & !IPC_LOCK);
+    assert!(without.contains("WIRELET_E_MEMORY_LOCK"), "{without}");
+    assert!(without.contains("RLIMIT_MEMLOCK) is 0 MiB"), "{without}");
+    for attach in ["native", "generic"] {
+        let spec = format!("af_xdp:here?attach={attach}&match=udp:53,vlan:7&busy-poll=20");
+        let holder = Holder::try_start(&spec, needed);
+        holder.unwrap_or_else(|refusal| panic!("{refusal}")).kill();
     }
 }
 
