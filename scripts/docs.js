@@ -1,6 +1,6 @@
 /** `npm run docs`: writes what documents repeat of the code. Tests fail when they differ. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { dropReasons, limits, withRows } from './tables.js';
+import { DEVICE_SOURCES, deviceOptions, dropReasons, limits, withRows } from './tables.js';
 
 const ROOT = new URL('../', import.meta.url);
 const read = (path) => readFileSync(new URL(path, ROOT), 'utf8');
@@ -14,3 +14,10 @@ const withReasons = withRows(read(path), 'Drop reasons', reasons);
 const text = withRows(withReasons, 'Limits', limits(read('native/abi/src/limits.rs')));
 writeFileSync(new URL(path, ROOT), text);
 process.stdout.write(`${path}\n`);
+
+const devices = Object.entries(DEVICE_SOURCES).reduce(
+  (text, [name, file]) => withRows(text, name, deviceOptions(read(`drivers/src/${file}`))),
+  read('docs/devices.md'),
+);
+writeFileSync(new URL('docs/devices.md', ROOT), devices);
+process.stdout.write('docs/devices.md\n');

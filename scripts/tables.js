@@ -1,4 +1,4 @@
-/** Tables of docs/architecture.md that repeat what native/abi declares. */
+/** Tables of docs/architecture.md and docs/devices.md that repeat what the code declares. */
 
 /** Name, value and meaning of every limit of native/abi/src/limits.rs. */
 export function limits(rust) {
@@ -20,6 +20,29 @@ export function dropReasons(rust) {
     atEdge === 'true' ? 'on arrival' : 'inside',
     sentence(doc),
   ]);
+}
+
+/** Where each device and wrapper of docs/devices.md lists its options. */
+export const DEVICE_SOURCES = {
+  null: 'null.rs',
+  loop: 'loopback.rs',
+  ring: 'ring.rs',
+  pcap: 'pcap.rs',
+  gen: 'generator.rs',
+  sink: 'sink.rs',
+  af_packet: 'af_packet.rs',
+  tap: 'tap.rs',
+  af_xdp: 'af_xdp.rs',
+  fault: 'wrap/fault.rs',
+  trace: 'wrap/trace.rs',
+  capture: 'wrap/capture.rs',
+};
+
+/** Option, default and meaning of every option that a driver's header lists. */
+export function deviceOptions(rust) {
+  const rows = [...rust.matchAll(/^\/\/! \| (`.*) \|$/gm)].map(([, row]) => row.split(' | '));
+  // A name in brackets is a link within the code.
+  return rows.map((cells) => cells.map((cell) => cell.replace(/:? \[`\w+`\]/, '')));
 }
 
 function sentence(doc) {

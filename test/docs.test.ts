@@ -7,7 +7,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dropReasons, limits, withRows } from '../scripts/tables.js';
+import {
+  DEVICE_SOURCES,
+  deviceOptions,
+  dropReasons,
+  limits,
+  withRows,
+} from '../scripts/tables.js';
+import { DRIVERS, WRAPPERS } from '../host/src/device.js';
 import { blocksOf, linksOf } from './docs/blocks.js';
 import { Clone } from './docs/clone.js';
 import { missingLines } from './docs/output.js';
@@ -61,6 +68,21 @@ describe('architecture.md repeats what native/abi declares', () => {
     const rows = dropReasons(read('native/abi/src/drops.rs'));
     expect(rows.length).toBeGreaterThan(10);
     expect(text, 'run `npm run docs`').toBe(withRows(text, 'Drop reasons', rows));
+  });
+});
+
+describe('devices.md lists what each driver lists', () => {
+  const text = read('docs/devices.md');
+
+  test.each(Object.entries(DEVICE_SOURCES))('%s', (name, file) => {
+    const rows = deviceOptions(read(`drivers/src/${file}`));
+    // A loop and nothing else has no more than one option.
+    expect(rows.length).toBeGreaterThan(0);
+    expect(text, 'run `npm run docs`').toBe(withRows(text, name, rows));
+  });
+
+  test('every driver and every wrapper', () => {
+    expect(Object.keys(DEVICE_SOURCES)).toEqual([...DRIVERS, ...WRAPPERS]);
   });
 });
 

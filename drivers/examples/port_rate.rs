@@ -6,7 +6,9 @@
 //! ... -- forward af_xdp:veth0 af_xdp:veth1 --seconds 10 --frame-bytes 2048 --cpu 1
 //! ```
 //!
-//! Prints packets per second, and what each has cost this thread in the kernel and outside of it.
+//! Prints packets per second, and what each has cost this thread: ns in rounds that had packets (as
+//! testpmd's `--record-core-cycles` counts), and CPU time outside the kernel and in it. `hold` opens
+//! a port and leaves it alone: what comes is dropped by the kernel at once.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use wirelet_abi::Error;
 use wirelet_abi::limits::HEADROOM_BYTES;
 use wirelet_drivers::{Device, DeviceStats, OpenContext, Rings, open};
-use wirelet_packet::{FrameCache, Mbuf, Region, RegionConfig};
+use wirelet_packet::{FrameCache, Mbuf, Region, RegionConfig, clock};
 
 const BURST: usize = 64;
 const FRAMES: usize = 16_384;
@@ -46,7 +48,7 @@ fn main() -> Result<(), Error> {
     }
     let before = times();
     let started = Instant::now();
-    let packets = match (plan.work.as_str(), ports.as_mut_slice()) {
+    let work = match (plan.work.as_str(), ports.as_mut_slice()) {
         ("receive", [port]) => run(plan.seconds, || receive(&mut frames, &mut **port)),
         ("transmit", [port]) => {
             let mut sender = Sender::new(&region, plan.bytes);
@@ -56,14 +58,18 @@ fn main() -> Result<(), Error> {
             forward(&mut frames, &mut **left, &mut **right)
                 + forward(&mut frames, &mut **right, &mut **left)
         }),
+        ("hold", [_port]) => {
+            std::thread::sleep(Duration::from_secs_f64(plan.seconds));
+            Work::default()
+        }
         _ => usage(),
     };
-    report(&plan, &ports, packets, started.elapsed(), before);
+    report(&plan, &ports, work, started.elapsed(), before);
     ports.iter_mut().try_for_each(|port| port.close(&mut frames))
 }
 
 fn usage() -> ! {
-    println!("port_rate receive SPEC | transmit SPEC | forward SPEC SPEC");
+    println!("port_rate receive SPEC | transmit SPEC | forward SPEC SPEC | hold SPEC");
     println!("    [--seconds 5] [--bytes 64] [--frame-bytes 2048] [--cpu N]");
     std::process::exit(2)
 }
@@ -99,14 +105,29 @@ fn pin(cpu: usize) {
     }
 }
 
-/// Repeats `round` for some time; returns the packets.
-fn run(seconds: f64, mut round: impl FnMut() -> usize) -> u64 {
+/// What was done.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    packets: u64,
+    /// In rounds that had packets.
+    busy_cycles: u64,
+}
+
+/// Repeats `round` for some time.
+fn run(seconds: f64, mut round: impl FnMut() -> usize) -> Work {
     let until = Instant::now() + Duration::from_secs_f64(seconds);
-    let mut packets = 0;
+    let mut work = Work::default();
     while Instant::now() < until {
-        packets += (0..ROUNDS).map(|_| round() as u64).sum::<u64>();
+        for _ in 0..ROUNDS {
+            let started = clock::cycles();
+            let packets = round();
+            if packets > 0 {
+                work.packets += packets as u64;
+                work.busy_cycles += clock::cycles() - started;
+            }
+        }
     }
-    packets
+    work
 }
 
 fn receive(frames: &mut FrameCache, port: &mut dyn Device) -> usize {
@@ -190,17 +211,20 @@ fn times() -> (Duration, Duration) {
 fn report(
     plan: &Plan,
     ports: &[Box<dyn Device>],
-    packets: u64,
+    work: Work,
     elapsed: Duration,
     before: (Duration, Duration),
 ) {
     let (user, system) = times();
-    let each =
-        |now: Duration, before: Duration| (now - before).as_nanos() as f64 / packets.max(1) as f64;
-    let rate = packets as f64 / elapsed.as_secs_f64() / 1e6;
+    let each = |now: Duration, before: Duration| {
+        (now - before).as_nanos() as f64 / work.packets.max(1) as f64
+    };
+    let rate = work.packets as f64 / elapsed.as_secs_f64() / 1e6;
     let (user, system) = (each(user, before.0), each(system, before.1));
+    let busy = clock::to_ns(work.busy_cycles) as f64 / work.packets.max(1) as f64;
     println!(
-        "{} {} {rate:.3} Mpps, per packet {user:.0} ns outside the kernel, {system:.0} ns in it",
+        "{} {} {rate:.3} Mpps, per packet {busy:.1} ns busy, CPU {user:.0} ns outside the kernel, \
+         {system:.0} ns in it",
         plan.work,
         plan.specs.join(" ")
     );

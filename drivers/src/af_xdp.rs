@@ -11,7 +11,7 @@
 //! | `checksum` | auto | `complete` what local senders left undone, or `trust` them |
 //! | `busy-poll` | off | µs: the lcore drives the driver, not interrupts |
 //! | `busy-budget` | 64 | packets of one busy poll |
-//! | `promiscuous` | false | receive packets for every MAC address |
+//! | `promiscuous` | true | packets for every MAC address |
 //!
 //! The UMEM is the region, so a received packet is where programs see it, without a conversion and,
 //! in zero copy, without a copy. Our XDP program is on the interface as long as this process
@@ -82,7 +82,9 @@ struct XdpDevice {
     /// `None` after close. Dropped before `claim`: first no packet comes, then the program goes.
     socket: Option<Socket>,
     claim: Option<Claim>,
-    _promiscuous: Option<Promiscuous>,
+    /// The first queue's asks for all of them.
+    _membership: Option<Promiscuous>,
+    promiscuous: bool,
     watch: LinkWatch,
     mac: [u8; 6],
     rx_frames: usize,
@@ -151,10 +153,11 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
             ledger: Ledger::new(context.region.frames()),
             socket: Some(socket),
             claim: Some(claim),
-            _promiscuous: match options.promiscuous && devices.is_empty() {
+            _membership: match options.promiscuous && devices.is_empty() {
                 true => Some(Promiscuous::new(watch.interface())?),
                 false => None,
             },
+            promiscuous: options.promiscuous,
             watch,
             mac,
             rx_frames: options.rx_frames as usize,
@@ -481,7 +484,7 @@ impl Device for XdpDevice {
     }
 
     fn promiscuous(&self) -> bool {
-        self.watch.link().promiscuous
+        self.promiscuous || self.watch.link().promiscuous
     }
 
     fn idle(&self) -> Idle {

@@ -2,10 +2,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::time::Duration;
 
 use wirelet_abi::limits::HEADROOM_BYTES;
 use wirelet_drivers::{Device, OpenContext, Rings, open};
 use wirelet_packet::{FrameCache, Mbuf, Region, RegionConfig};
+
+#[path = "netns/namespace.rs"]
+#[allow(dead_code, reason = "shared with the tests of real interfaces")]
+mod namespace;
 
 struct Counting;
 
@@ -113,4 +118,46 @@ fn an_allocation_is_noticed() {
     let before = ALLOCATIONS.get();
     drop(std::hint::black_box(vec![1u8]));
     assert_eq!(ALLOCATIONS.get() - before, 2);
+}
+
+/// Two ports of real interfaces send to each other, long enough for some looks at their links.
+#[test]
+fn no_burst_of_a_real_interface_allocates() {
+    if !namespace::possible() {
+        return;
+    }
+    let here = namespace::Namespace::new();
+    here.veth("left", &here, "right");
+    here.stay();
+    for driver in ["af_xdp", "af_packet"] {
+        let config = RegionConfig { frames: 4096, frame_bytes: 2048, hugepages: false };
+        let region = Region::new(config).expect("a region");
+        let mut frames = region.cache();
+        let device = |spec: &str| {
+            let context = OpenContext { region: region.clone(), port: 0, queues: 1 };
+            let opened = open(spec, &context, &mut Rings::default());
+            opened.unwrap_or_else(|error| panic!("{error}")).remove(0)
+        };
+        let (mut left, mut right) =
+            (device(&format!("{driver}:left")), device(&format!("{driver}:right")));
+        let mut source = device("null:?rx=64");
+        let before = ALLOCATIONS.get();
+        let (mut packets, mut returned) = (0, 0);
+        for _ in 0..3 {
+            packets += pump(&mut frames, &mut *source, &mut *left);
+            let mut burst = [Mbuf::default(); 64];
+            for _ in 0..2000 {
+                let count = right.rx_burst(&mut frames, &mut burst);
+                frames.give_burst(&burst[..count]);
+                returned += count;
+            }
+            std::thread::sleep(Duration::from_millis(110));
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{driver}");
+        assert!(packets > 1000 && returned > 500, "{driver}: {packets} and {returned}");
+        for mut device in [left, right, source] {
+            device.close(&mut frames).expect("closes");
+        }
+        assert_eq!(region.used(), 0, "{driver}");
+    }
 }

@@ -223,6 +223,9 @@ export const PORT_BLOCK_FINISHED = 48;
 export const PORT_BLOCK_EDGE_DROP_BYTES = 56;
 export const PORT_BLOCK_DROPS = 64;
 export const PORT_BLOCK_XSTATS = 320;
+export const PORT_BLOCK_MAC = 448;
+export const PORT_BLOCK_MTU = 456;
+export const PORT_BLOCK_PROMISCUOUS = 464;
 export const PORT_BLOCK_LATENCY_NS = 512;
 export const SIZEOF_PROGRAM_BLOCK = 128;
 export const PROGRAM_BLOCK_BURSTS = 0;
@@ -260,7 +263,7 @@ export const ERRORS = {
   WIRELET_E_CONFIG_UNKNOWN_DEVICE: {
     exit: 3,
     meaning: "A port names a device that does not exist.",
-    hint: "Devices: null, loop, ring, pcap, gen, sink.",
+    hint: "Devices and wrappers: docs/devices.md.",
   },
   WIRELET_E_CONFIG_UNKNOWN_PORT: {
     exit: 3,
@@ -280,7 +283,7 @@ export const ERRORS = {
   WIRELET_E_DEVICE_SPEC: {
     exit: 3,
     meaning: "A device's spec is wrong.",
-    hint: "Specs: docs/start.md, `device:where?option=value`.",
+    hint: "Specs: docs/devices.md, `device:where?option=value`.",
   },
   WIRELET_E_SETTINGS: {
     exit: 3,

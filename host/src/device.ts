@@ -1,11 +1,30 @@
-/** Device specs, `driver:where?option=value`: what the host needs to know of them. */
+/**
+ * Device specs, `driver:where?option=value`, and wrappers around them, `fault(loss=1%):tap:a`: what
+ * the host needs to know of them.
+ */
 import { resolve } from 'node:path';
 import { WireletError } from './error.js';
 import { didYouMean } from './suggest.js';
 
 /** The drivers of this version, in the order of the docs. */
-export const DRIVERS = ['null', 'loop', 'ring', 'pcap', 'gen', 'sink'] as const;
+export const DRIVERS = [
+  'null',
+  'loop',
+  'ring',
+  'pcap',
+  'gen',
+  'sink',
+  'af_packet',
+  'tap',
+  'af_xdp',
+] as const;
 export type Driver = (typeof DRIVERS)[number];
+
+/** Devices around devices. */
+export const WRAPPERS = ['fault', 'trace', 'capture'] as const;
+
+/** A wrapper with its options and the colon before the device inside. */
+const WRAPPER = /^(\w+)(?:\(([^)]*)\))?:/;
 
 export interface DeviceSpec {
   driver: Driver;
@@ -28,10 +47,12 @@ export function parseDevice(text: string, path: string): DeviceSpec {
   const driver = colon < 0 ? text : text.slice(0, colon);
   const rest = colon < 0 ? '' : text.slice(colon + 1);
   if (!isDriver(driver)) {
+    const known = [...DRIVERS, ...WRAPPERS];
+    const name = driver.replace(/\(.*/, '');
     throw new WireletError(
       'WIRELET_E_CONFIG_UNKNOWN_DEVICE',
-      `${path}: unknown driver "${driver}"${didYouMean(driver, DRIVERS)}`,
-      { details: { path, driver, known: DRIVERS } },
+      `${path}: unknown driver "${name}"${didYouMean(name, known)}`,
+      { details: { path, driver: name, known } },
     );
   }
   const mark = rest.indexOf('?');
@@ -44,6 +65,13 @@ export function parseDevice(text: string, path: string): DeviceSpec {
 
 /** The spec with the files that it names made absolute, relative to `directory`. */
 export function resolveDevice(text: string, directory: string, path: string): string {
+  const [wrapper, name, options] = WRAPPER.exec(text) ?? [];
+  if (wrapper !== undefined && isWrapper(name)) {
+    const inside = resolveDevice(text.slice(wrapper.length), directory, path);
+    return `${name}${options === undefined ? '' : `(${withFile(options, directory)})`}:${inside}`;
+  }
+  // Without its parenthesis or its device: the wrapper itself says what is wrong, when it opens.
+  if (isWrapper(/^\w+/.exec(text)?.[0])) return text;
   const { driver, target, query } = parseDevice(text, path);
   const suffix = query === '' ? '' : `?${query}`;
   if (driver !== 'pcap') return `${driver}:${target}${suffix}`;
@@ -51,6 +79,18 @@ export function resolveDevice(text: string, directory: string, path: string): st
   const files = comma < 0 ? [target] : [target.slice(0, comma), target.slice(comma + 1)];
   const absolute = files.map((file) => (file === '' ? '' : resolve(directory, file)));
   return `pcap:${absolute.join(',')}${suffix}`;
+}
+
+/** A wrapper's options, with the file that they name made absolute. */
+function withFile(options: string, directory: string): string {
+  const file = 'file=';
+  const absolute = (option: string): string =>
+    option.startsWith(file) ? file + resolve(directory, option.slice(file.length)) : option;
+  return options.split(',').map(absolute).join(',');
+}
+
+function isWrapper(name: string | undefined): boolean {
+  return (WRAPPERS as readonly (string | undefined)[]).includes(name);
 }
 
 function isDriver(name: string): name is Driver {

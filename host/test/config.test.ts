@@ -45,6 +45,20 @@ describe('what a config becomes', () => {
     });
   });
 
+  it('looks through wrappers and makes their files absolute too', () => {
+    const specs = {
+      'fault(loss=1%,seed=7):tap:a?mtu=900': 'fault(loss=1%,seed=7):tap:a?mtu=900',
+      'capture(snap=99,file=b.pcapng):trace:pcap:a.pcap,':
+        'capture(snap=99,file=/app/b.pcapng):trace:pcap:/app/a.pcap,',
+      'trace(file=/t):af_packet:eth0?ring=64': 'trace(file=/t):af_packet:eth0?ring=64',
+      // The wrapper's own to refuse.
+      'fault(loss=1%:null:': 'fault(loss=1%:null:',
+    };
+    for (const [spec, expected] of Object.entries(specs)) {
+      expect(resolved({ ports: { a: spec } }).ports[0]?.device).toBe(expected);
+    }
+  });
+
   it('turns names into numbers and makes paths absolute', () => {
     const config: WireletConfig = {
       ports: {
@@ -138,6 +152,18 @@ describe('what is wrong with a config is said with its place', () => {
       { ports: { a: 'ggen:' } },
       'WIRELET_E_CONFIG_UNKNOWN_DEVICE',
       'ports.a: unknown driver "ggen" — did you mean "gen"?',
+    ],
+    [
+      'a wrapper that does not exist',
+      { ports: { a: 'falt(loss=1%):null:' } },
+      'WIRELET_E_CONFIG_UNKNOWN_DEVICE',
+      'ports.a: unknown driver "falt" — did you mean "fault"?',
+    ],
+    [
+      'a driver inside a wrapper',
+      { ports: { a: 'trace:tapp:x' } },
+      'WIRELET_E_CONFIG_UNKNOWN_DEVICE',
+      'ports.a: unknown driver "tapp" — did you mean "tap"?',
     ],
     [
       'a key at the top',

@@ -15,6 +15,9 @@ import {
   PORT_BLOCK_DROPS,
   PORT_BLOCK_FORWARDED_PACKETS,
   PORT_BLOCK_LINK_UP,
+  PORT_BLOCK_MAC,
+  PORT_BLOCK_MTU,
+  PORT_BLOCK_PROMISCUOUS,
   PORT_BLOCK_RX_BYTES,
   PORT_BLOCK_RX_PACKETS,
   PORT_BLOCK_XSTATS,
@@ -69,6 +72,9 @@ describe('the counters page', () => {
     page.port(0, 0, PORT_BLOCK_DROPS + 8 * 14, 1);
     page.port(0, 1, PORT_BLOCK_XSTATS + 8, 7);
     page.port(0, 1, PORT_BLOCK_LINK_UP, 1);
+    for (const lcore of [0, 1]) page.port(lcore, 1, PORT_BLOCK_MAC, 0x0200_5e00_5301n);
+    page.port(1, 1, PORT_BLOCK_MTU, 1500);
+    page.port(1, 1, PORT_BLOCK_PROMISCUOUS, 1);
     page.program(0, 0, PROGRAM_BLOCK_PACKETS, 4);
     page.program(1, 0, PROGRAM_BLOCK_PACKETS, 6);
     page.program(1, 0, PROGRAM_BLOCK_CYCLES, 10 * 25 * CYCLES_PER_NS);
@@ -81,6 +87,9 @@ describe('the counters page', () => {
     expect(ports.in).toMatchObject({ rx: 15, rxBytes: 2n ** 60n, forwarded: 12, dropped: 3 });
     expect(ports.in?.drops).toMatchObject({ program: 2, too_short: 1, no_frame: 0 });
     expect(ports.out).toMatchObject({ link: 'up', xstats: { lost: 0, reordered: 7 } });
+    const link = { mac: '02:00:5e:00:53:01', mtu: 1500, promiscuous: true };
+    expect(ports.out).toMatchObject(link);
+    expect(ports.in).toMatchObject({ mac: null, mtu: 0, promiscuous: false });
     expect(programs.guard).toMatchObject({
       packets: 10,
       nsPerPacket: 25,

@@ -56,7 +56,6 @@ const MEMORY: u8 = 0x60;
 const REGISTER: u8 = 0x08;
 const ADD: u8 = 0x00;
 const AND: u8 = 0x50;
-const SHIFT_LEFT: u8 = 0x60;
 const MOVE: u8 = 0xb0;
 /// Byte swap to big-endian.
 const TO_BIG_ENDIAN: u8 = 0xd8;
@@ -130,19 +129,9 @@ impl Assembler {
         self.push(ALU_64 | ADD, to, Register::R0, 0, value);
     }
 
-    /// `to += from`.
-    pub(super) fn add_register(&mut self, to: Register, from: Register) {
-        self.push(ALU_64 | REGISTER | ADD, to, from, 0, 0);
-    }
-
     /// `to &= mask`.
     pub(super) fn and(&mut self, to: Register, mask: i32) {
         self.push(ALU_64 | AND, to, Register::R0, 0, mask);
-    }
-
-    /// `to <<= bits`.
-    pub(super) fn shift_left(&mut self, to: Register, bits: i32) {
-        self.push(ALU_64 | SHIFT_LEFT, to, Register::R0, 0, bits);
     }
 
     /// The low 16 bits of `register`, from network order or to it; the rest becomes zero.
@@ -256,9 +245,7 @@ mod tests {
         assert_eq!(hex(|it| it.set(R0, 2)), "b700000002000000", "r0 = 2");
         assert_eq!(hex(|it| it.set(R0, -1)), "b7000000ffffffff", "r0 = -1");
         assert_eq!(hex(|it| it.add(R1, 14)), "070100000e000000", "r1 += 14");
-        assert_eq!(hex(|it| it.add_register(R1, R2)), "0f21000000000000", "r1 += r2");
         assert_eq!(hex(|it| it.and(R1, 15)), "570100000f000000", "r1 &= 15");
-        assert_eq!(hex(|it| it.shift_left(R1, 2)), "6701000002000000", "r1 <<= 2");
         assert_eq!(hex(|it| it.swap_16(R1)), "dc01000010000000", "r1 = be16 r1");
         let load = |it: &mut Assembler| it.load(Size::Half, R1, R2, 12);
         assert_eq!(hex(load), "69210c0000000000", "r1 = *(u16 *)(r2 + 12)");

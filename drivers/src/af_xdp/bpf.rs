@@ -16,11 +16,14 @@ const PROG_GET_FD_BY_ID: libc::c_int = 13;
 const OBJECT_GET_INFO: libc::c_int = 15;
 const LINK_CREATE: libc::c_int = 28;
 const LINK_UPDATE: libc::c_int = 29;
+const LINK_DETACH: libc::c_int = 34;
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
 /// BPF_F_XDP_DEV_BOUND_ONLY.
 const BOUND_ONLY: u32 = 1 << 6;
+/// Name of our programs.
+pub(super) const NAME: &str = "wirelet_xdp";
 /// Bytes of a name, the closing zero included.
 const NAME_BYTES: usize = 16;
 const LOG_BYTES: usize = 64 << 10;
@@ -163,7 +166,7 @@ fn load(code: &[[u8; 8]], bound_to: Option<u32>, log: &mut [u8]) -> io::Result<O
             log: log_at,
             kernel_version: 0,
             flags: if bound_to.is_some() { BOUND_ONLY } else { 0 },
-            name: name_of("wirelet_xdp"),
+            name: name_of(NAME),
             interface: bound_to.unwrap_or(0),
             attach_type: ATTACH_XDP,
         },
@@ -211,6 +214,13 @@ pub(super) fn relink(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Resul
         old_program: 0,
     };
     bpf(LINK_UPDATE, &mut attributes).map(drop)
+}
+
+/// Takes our program off now, whoever still has a copy of the descriptor: a child process has, from
+/// its start until it runs another program.
+pub(super) fn unlink(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut link = link.as_raw_fd() as u32;
+    bpf(LINK_DETACH, &mut link).map(drop)
 }
 
 /// The name of the program with that id, where the kernel tells us.

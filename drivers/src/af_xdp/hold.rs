@@ -20,19 +20,28 @@ use super::program;
 use super::rules::Rules;
 use crate::interface::Interface;
 
-/// A process that has just been killed needs a moment until the kernel has taken its program off.
-const ATTACH_PATIENCE: Duration = Duration::from_secs(1);
+/// A process of ours that has just been killed needs a moment until the kernel has taken its program
+/// off. Nobody waits for the programs of others.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(2);
 const ATTACH_PAUSE: Duration = Duration::from_millis(10);
+
+/// Network namespace and interface.
+type Place = (u64, i32);
 
 /// The program of one interface, attached as long as this lives.
 #[derive(Debug)]
 struct Hold {
-    /// Network namespace and interface.
-    place: (u64, i32),
     kind: Kind,
     link: OwnedFd,
     sockets: OwnedFd,
     queues: Mutex<Vec<(u32, Rules)>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Fails when the interface is gone, and the program with it.
+        let _ = bpf::unlink(self.link.as_fd());
+    }
 }
 
 /// What kind of program it is.
@@ -70,7 +79,7 @@ impl Kind {
 }
 
 /// Every interface that this process has a program on.
-static HOLDS: Mutex<Vec<Weak<Hold>>> = Mutex::new(Vec::new());
+static HOLDS: Mutex<Vec<(Place, Weak<Hold>)>> = Mutex::new(Vec::new());
 
 /// One queue of an interface, ours alone until this is dropped.
 #[derive(Debug)]
@@ -120,17 +129,17 @@ pub(super) fn claim(
 ) -> Result<Vec<Claim>, Error> {
     let place = (network_namespace(), interface.index());
     let mut holds = lock(&HOLDS);
-    holds.retain(|hold| hold.strong_count() > 0);
+    holds.retain(|(_, hold)| hold.strong_count() > 0);
     let wanted = || queues.clone().map(|queue| (queue, rules.clone()));
-    let ours = holds.iter().filter_map(Weak::upgrade).find(|hold| hold.place == place);
-    let hold = match ours {
+    let ours = holds.iter().find(|(other, _)| *other == place);
+    let hold = match ours.and_then(|(_, hold)| hold.upgrade()) {
         Some(hold) => {
             widen(&hold, interface, attach, wanted().collect())?;
             hold
         }
         None => {
-            let hold = Arc::new(attach_new(interface, place, attach, wanted().collect())?);
-            holds.push(Arc::downgrade(&hold));
+            let hold = Arc::new(attach_new(interface, attach, wanted().collect())?);
+            holds.push((place, Arc::downgrade(&hold)));
             hold
         }
     };
@@ -171,7 +180,6 @@ fn widen(
 
 fn attach_new(
     interface: &Interface,
-    place: (u64, i32),
     attach: Attach,
     queues: Vec<(u32, Rules)>,
 ) -> Result<Hold, Error> {
@@ -188,7 +196,7 @@ fn attach_new(
             program => program?,
         };
         match link(&program, interface.index(), kind.mode()) {
-            Ok(link) => return Ok(Hold { place, kind, link, sockets, queues: Mutex::new(queues) }),
+            Ok(link) => return Ok(Hold { kind, link, sockets, queues: Mutex::new(queues) }),
             Err(error) => {
                 let all_alike = decided(&error);
                 let error = attach_error(name, interface.index(), &error);
@@ -227,12 +235,20 @@ fn link(program: &OwnedFd, index: i32, mode: AttachMode) -> io::Result<OwnedFd> 
     let until = Instant::now() + ATTACH_PATIENCE;
     loop {
         match bpf::link(program.as_fd(), index as u32, mode) {
-            Err(error) if occupied(&error) && Instant::now() < until => {
+            Err(error)
+                if occupied(&error) && Instant::now() < until && !is_somebody_elses(index) =>
+            {
                 std::thread::sleep(ATTACH_PAUSE);
             }
             result => return result,
         }
     }
+}
+
+/// Whether the interface has a program that is not like ours.
+fn is_somebody_elses(index: i32) -> bool {
+    let program = netlink::describe(index).ok().and_then(|found| found.program);
+    program.and_then(bpf::program_name).is_some_and(|name| name != bpf::NAME)
 }
 
 /// There is a program: EBUSY behind a link, EEXIST behind netlink or in the other mode.

@@ -106,7 +106,7 @@ impl Options {
             checksum: choice(spec, "checksum", &CHECKSUMS)?,
             busy_poll: (busy_us > 0)
                 .then(|| BusyPoll { time: Duration::from_micros(busy_us), budget }),
-            promiscuous: spec.switch("promiscuous")?,
+            promiscuous: spec.text("promiscuous").is_none() || spec.switch("promiscuous")?,
         })
     }
 }
@@ -178,7 +178,7 @@ mod tests {
             tx_frames: 1024,
             checksum: Checksum::Auto,
             busy_poll: None,
-            promiscuous: false,
+            promiscuous: true,
         };
         assert_eq!(options, expected);
     }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let text = "af_xdp:eth0?queue=3&mode=copy&attach=generic&match=udp:53,arp&rx=256&tx=128\
-                    &checksum=trust&busy-poll=20&busy-budget=32&promiscuous";
+                    &checksum=trust&busy-poll=20&busy-budget=32&promiscuous=false";
         let options = parse_in(4096, 1, text).expect("options");
         assert_eq!((options.first_queue, options.mode), (3, Mode::Copy));
         assert_eq!((options.attach, options.checksum), (Attach::Generic, Checksum::Trust));
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!((options.rx_frames, options.tx_frames), (256, 128));
         let time = Duration::from_micros(20);
         assert_eq!(options.busy_poll, Some(BusyPoll { time, budget: 32 }));
-        assert!(options.promiscuous);
+        assert!(!options.promiscuous);
     }
 
     #[test]

@@ -22,7 +22,7 @@ const TX_BUDGET_DEFAULT: u32 = 32;
 const PREFER_BUSY_POLL: libc::c_int = 69;
 const BUSY_POLL_BUDGET: libc::c_int = 70;
 /// The socket of a process that was killed is there for a moment longer.
-const BIND_PATIENCE: Duration = Duration::from_secs(1);
+const BIND_PATIENCE: Duration = Duration::from_secs(2);
 const BIND_PAUSE: Duration = Duration::from_millis(10);
 /// What a packet under way counts against the send buffer beside its bytes (struct sk_buff and its
 /// shared info), generously.

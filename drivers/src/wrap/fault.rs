@@ -1,13 +1,13 @@
 //! `fault(loss=1%,seed=7):device`: a bad network, the same one each time.
 //!
-//! | option | |
-//! |---|---|
-//! | `loss`, `duplicate`, `corrupt`, `reorder` | part of the packets, `1%` or `0.01` |
-//! | `delay`, `jitter` | `10ms`; jitter adds a random time up to its own |
-//! | `rate` | bits a second, `10M` |
-//! | `limit` | packets that it holds each way, 1000 |
-//! | `on` | `rx`, `tx` or `both`, the default |
-//! | `seed` | 1 |
+//! | option | default | |
+//! |---|---|---|
+//! | `loss`, `duplicate`, `corrupt`, `reorder` | 0 | part of the packets, `1%` or `0.01` |
+//! | `delay`, `jitter` | 0 | `10ms`, at most `60s`; jitter adds a random time up to its own |
+//! | `rate` | no limit | bits a second, `10M` |
+//! | `limit` | 1000 | packets that it holds each way; more are lost, or not taken |
+//! | `on` | both | `rx`, `tx` or `both` |
+//! | `seed` | 1 | what becomes of packet n follows from seed, queue, direction and n |
 //!
 //! What becomes of the n-th packet of a direction depends on the seed and on n only. A reordered
 //! packet leaves after 1 to 8 others; a corrupt one has one bit changed.

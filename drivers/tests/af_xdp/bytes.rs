@@ -1,6 +1,6 @@
 //! Packets come and go as they are, in every mode and with every frame size.
 
-use crate::namespace::{Peer, enter, ip};
+use crate::ends::{enter, ip, join};
 use crate::raw::{EXPERIMENT, RawSocket, packet};
 use crate::rig::{PATIENCE, Rig, stats, until, xstat};
 use wirelet_abi::ErrorCode;
@@ -12,8 +12,8 @@ fn lengths() -> impl Iterator<Item = usize> {
 
 fn both_ways(frame_bytes: usize, attach: &str, mode: &str) {
     let what = format!("{frame_bytes} {attach} {mode}");
-    let peer = Peer::join("here", "there", 1);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(1024, frame_bytes);
     let mut device = rig.open(&format!("af_xdp:here?attach={attach}&mode={mode}"));
     assert_eq!(xstat(&*device, "native"), u64::from(attach == "native"), "{what}");
@@ -36,9 +36,7 @@ fn both_ways(frame_bytes: usize, attach: &str, mode: &str) {
 fn bytes_are_kept_in_native_mode() {
     // veth has no zero copy: with `auto` the kernel falls back to copying.
     for (frame_bytes, mode) in [(2048, "copy"), (2048, "auto"), (2240, "auto"), (4096, "auto")] {
-        if !enter() {
-            return;
-        }
+        let Some(_here) = enter() else { return };
         both_ways(frame_bytes, "native", mode);
     }
 }
@@ -46,9 +44,7 @@ fn bytes_are_kept_in_native_mode() {
 #[test]
 fn bytes_are_kept_in_generic_mode() {
     for frame_bytes in [2048, 2240, 4096] {
-        if !enter() {
-            return;
-        }
+        let Some(_here) = enter() else { return };
         both_ways(frame_bytes, "generic", "auto");
     }
 }
@@ -56,11 +52,9 @@ fn bytes_are_kept_in_generic_mode() {
 #[test]
 fn packets_may_lie_anywhere_in_their_frames() {
     for frame_bytes in [2048, 2240] {
-        if !enter() {
-            return;
-        }
-        let peer = Peer::join("here", "there", 1);
-        let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let Some(_here) = enter() else { return };
+        let peer = join("here", "there", 1);
+        let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
         let mut rig = Rig::new(256, frame_bytes);
         let mut device = rig.open("af_xdp:here?rx=64&tx=64");
         let ends = [0, 1, 63, 64, frame_bytes - 1514, frame_bytes - 1600];
@@ -77,11 +71,9 @@ fn packets_may_lie_anywhere_in_their_frames() {
 
 #[test]
 fn tags_and_the_longest_packets_pass() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 1);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(256, 2048);
     let mut device = rig.open("af_xdp:here?rx=64&tx=64");
     assert_eq!(device.tx_limits().max_bytes, 1518);
@@ -98,15 +90,16 @@ fn tags_and_the_longest_packets_pass() {
 
 #[test]
 fn the_mac_and_the_link_are_the_interfaces() {
-    if !enter() {
-        return;
-    }
-    let _peer = Peer::join("here", "there", 1);
+    let Some(_here) = enter() else { return };
+    let _peer = join("here", "there", 1);
     ip("link set here address 02:00:00:00:77:01");
     let mut rig = Rig::new(256, 2048);
-    let device = rig.open("af_xdp:here?promiscuous");
+    let quiet = rig.open("af_xdp:here?promiscuous=false");
+    assert!(!quiet.promiscuous() && ip("-d link show here").contains("promiscuity 0"));
+    rig.close([quiet]);
+    let device = rig.open("af_xdp:here");
     assert_eq!(device.mac(), [2, 0, 0, 0, 0x77, 1]);
-    assert!(device.promiscuous() || ip("-d link show here").contains("promiscuity 1"));
+    assert!(device.promiscuous() && ip("-d link show here").contains("promiscuity 1"));
     assert!(stats(&*device).link_up);
     rig.close([device]);
     until("nobody asks for promiscuous mode", || ip("-d link show here").contains("promiscuity 0"));
@@ -114,15 +107,13 @@ fn the_mac_and_the_link_are_the_interfaces() {
 
 #[test]
 fn frames_and_interfaces_that_can_not_work_are_refused() {
-    if !enter() {
-        return;
-    }
-    let _peer = Peer::join("here", "there", 1);
+    let Some(_here) = enter() else { return };
+    let _peer = join("here", "there", 1);
     let code = |frame_bytes: usize, spec: &str| {
         let error = Rig::new(256, frame_bytes).try_open(spec, 1).err();
         let error = error.unwrap_or_else(|| panic!("{spec} opened"));
         println!("{error}");
-        assert_eq!(ip("link show here").matches("xdp").count(), 0, "{spec}: left attached");
+        until("nothing is left attached", || !ip("link show here").contains("xdp"));
         error.code
     };
     assert_eq!(code(8192, "af_xdp:here"), ErrorCode::FrameSize);

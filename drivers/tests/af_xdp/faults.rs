@@ -7,7 +7,7 @@ use wirelet_abi::{DropReason, ErrorCode};
 use wirelet_drivers::{Device, Idle};
 use wirelet_packet::Mbuf;
 
-use crate::namespace::{Peer, enter, ip};
+use crate::ends::{enter, ip, join};
 use crate::raw::{EXPERIMENT, RawSocket, packet};
 use crate::rig::{PATIENCE, Rig, drops, stats, until, xstat};
 
@@ -30,11 +30,9 @@ fn load(rig: &mut Rig, device: &mut dyn Device, bursts: usize) -> u64 {
 
 #[test]
 fn a_link_that_goes_down_is_told_and_comes_back() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 1);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(1024, 2048);
     let mut device = rig.open("af_xdp:here?rx=256&tx=256");
     load(&mut rig, &mut *device, 100);
@@ -75,10 +73,8 @@ fn a_link_that_goes_down_is_told_and_comes_back() {
 
 #[test]
 fn an_interface_that_is_deleted_or_renamed_under_load_costs_no_frame() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 1);
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
     let mut rig = Rig::new(1024, 2048);
     let mut device = rig.open("af_xdp:here?rx=256&tx=256");
     load(&mut rig, &mut *device, 50);
@@ -92,7 +88,7 @@ fn an_interface_that_is_deleted_or_renamed_under_load_costs_no_frame() {
         device.mtu() == 1400
     });
     assert_eq!(device.tx_limits().max_bytes, 1418);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     assert!((0..300).all(|number| socket.send(&packet(300, number))));
     ip("link del renamed");
     let mut error = None;
@@ -114,9 +110,7 @@ fn an_interface_that_is_deleted_or_renamed_under_load_costs_no_frame() {
 
 #[test]
 fn a_peer_that_never_reads_holds_no_more_than_its_share() {
-    if !enter() {
-        return;
-    }
+    let Some(_here) = enter() else { return };
     ip("link add here type veth peer name there");
     for name in ["here", "there"] {
         ip(&format!("link set {name} addrgenmode none"));
@@ -150,11 +144,9 @@ fn a_peer_that_never_reads_holds_no_more_than_its_share() {
 
 #[test]
 fn without_free_frames_it_waits_for_some() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 1);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(256, 2048);
     let mut device = rig.open("af_xdp:here?rx=64&tx=64");
     // Somebody else has all other frames, and then those of the packets that come.
@@ -184,11 +176,9 @@ fn without_free_frames_it_waits_for_some() {
 
 #[test]
 fn opening_closing_and_dropping_leaks_nothing() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 2);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 2);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(2048, 2240);
     let descriptors = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
     let mut before = 0;
@@ -215,11 +205,9 @@ fn opening_closing_and_dropping_leaks_nothing() {
 
 #[test]
 fn a_sleeping_reader_is_woken_by_a_packet() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 1);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(256, 2048);
     let mut device = rig.open("af_xdp:here?rx=64&tx=64");
     let Idle::Readable(fd) = device.idle() else { panic!("a descriptor to wait on") };
@@ -243,11 +231,9 @@ fn a_sleeping_reader_is_woken_by_a_packet() {
 
 #[test]
 fn busy_polling_drives_the_interface() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 1);
-    let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
     let mut rig = Rig::new(256, 2048);
     let mut device = rig.open("af_xdp:here?rx=64&tx=64&busy-poll=20&busy-budget=32");
     for number in 0..200 {

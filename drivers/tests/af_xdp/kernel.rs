@@ -1,6 +1,6 @@
 //! What does not match stays the kernel's, and what local senders leave to hardware is done.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use wirelet_abi::DropReason;
 use wirelet_drivers::Device;
 use wirelet_packet::Mbuf;
 
-use crate::namespace::{Peer, enter, ip};
+use crate::ends::{Namespace, enter, ip, join};
+use crate::programs;
 use crate::raw::{EXPERIMENT, RawSocket, packet};
 use crate::rig::{PATIENCE, Rig, drops, xstat};
-use crate::tagger::Tagger;
 
 /// Both ends get addresses: 10.9.0.1 here, 10.9.0.2 there.
-fn address(peer: &Peer) {
+fn address(peer: &Namespace) {
     ip("addr add 10.9.0.1/24 dev here");
     peer.ip("addr add 10.9.0.2/24 dev there");
 }
@@ -23,6 +23,16 @@ fn udp_socket(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).expect("a UDP socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     socket
+}
+
+/// The next datagram. A machine that was paused interrupts calls that have a timeout (signal(7)).
+fn hear(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv_from(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(|(length, _)| length),
+        }
+    }
 }
 
 /// Whether the UDP checksum of an IPv4 packet without options is right.
@@ -43,24 +53,22 @@ fn is_right(packet: &[u8]) -> bool {
 #[test]
 fn unmatched_traffic_reaches_the_kernel() {
     for attach in ["native", "generic"] {
-        if !enter() {
-            return;
-        }
-        let peer = Peer::join("here", "there", 1);
+        let Some(_here) = enter() else { return };
+        let peer = join("here", "there", 1);
         address(&peer);
-        let raw = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let raw = peer.enter(|| RawSocket::open("there", EXPERIMENT));
         let mut rig = Rig::new(1024, 2048);
         let spec = format!("af_xdp:here?match=udp:5353,ethertype:0x88b5&attach={attach}");
         let mut device = rig.open(&spec);
         // ARP, and UDP to another port, both ways through the kernel.
         let here = udp_socket("10.9.0.1:7777");
-        let there = peer.run(|| udp_socket("10.9.0.2:7777"));
+        let there = peer.enter(|| udp_socket("10.9.0.2:7777"));
         let mut answer = [0; 8];
         for round in 0..50u8 {
             there.send_to(&[round; 8], "10.9.0.1:7777").expect("sent");
-            here.recv_from(&mut answer).expect("the kernel has it");
+            hear(&here, &mut answer).expect("the kernel has it");
             here.send_to(&answer, "10.9.0.2:7777").expect("sent");
-            there.recv_from(&mut answer).expect("the answer came");
+            hear(&there, &mut answer).expect("the answer came");
             assert_eq!(answer, [round; 8]);
         }
         assert!(rig.receive_within(&mut *device, 1, Duration::from_millis(20)).is_empty());
@@ -71,26 +79,24 @@ fn unmatched_traffic_reaches_the_kernel() {
         assert!(raw.send(&packet(60, 1)));
         let ours = rig.receive(&mut *device, 2);
         assert!(ours[0].windows(6).any(|bytes| bytes == b"for us") && ours[1] == packet(60, 1));
-        assert!(taken.recv_from(&mut answer).is_err(), "the kernel has it too");
+        assert!(hear(&taken, &mut answer).is_err(), "the kernel has it too");
         rig.close([device]);
         // And after the end everything is the kernel's again.
         there.send_to(b"for it", "10.9.0.1:5353").expect("sent");
         taken.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        taken.recv_from(&mut answer).expect("the kernel has it");
+        hear(&taken, &mut answer).expect("the kernel has it");
     }
 }
 
 #[test]
 fn checksums_that_a_local_sender_left_undone_are_completed() {
     for (checksum, right) in [("auto", true), ("complete", true), ("trust", false)] {
-        if !enter() {
-            return;
-        }
-        let peer = Peer::join("here", "there", 1);
+        let Some(_here) = enter() else { return };
+        let peer = join("here", "there", 1);
         address(&peer);
         // No neighbour has to be asked for.
         peer.ip("neigh add 10.9.0.1 lladdr ff:ff:ff:ff:ff:ff dev there");
-        let there = peer.run(|| udp_socket("10.9.0.2:7777"));
+        let there = peer.enter(|| udp_socket("10.9.0.2:7777"));
         let mut rig = Rig::new(1024, 2240);
         let mut device = rig.open(&format!("af_xdp:here?checksum={checksum}&match=udp:5353"));
         for length in [1, 2, 18, 100, 1471, 1472] {
@@ -123,16 +129,14 @@ fn forward(rig: &mut Rig, ports: &mut [Box<dyn Device>; 2], done: impl Fn() -> b
 
 #[test]
 fn a_tcp_stream_between_two_hosts_arrives_whole() {
-    if !enter() {
-        return;
-    }
-    let left = Peer::join("left", "inside", 1);
-    let right = Peer::join("right", "inside", 1);
+    let Some(_here) = enter() else { return };
+    let left = join("left", "inside", 1);
+    let right = join("right", "inside", 1);
     left.ip("addr add 10.8.0.1/24 dev inside");
     right.ip("addr add 10.8.0.2/24 dev inside");
     let mut rig = Rig::new(8192, 2240);
     let mut ports = [rig.open("af_xdp:left"), rig.open("af_xdp:right")];
-    let listener = right.run(|| TcpListener::bind("10.8.0.2:80").expect("listens"));
+    let listener = right.enter(|| TcpListener::bind("10.8.0.2:80").expect("listens"));
     let bytes: usize = 8 << 20;
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
@@ -144,7 +148,7 @@ fn a_tcp_stream_between_two_hosts_arrives_whole() {
     });
     let client = std::thread::spawn(move || {
         let content: Vec<u8> = (0..bytes).map(|at| (at * 7 + at / 251) as u8).collect();
-        let stream = left.run(|| TcpStream::connect("10.8.0.2:80"));
+        let stream = left.enter(|| TcpStream::connect("10.8.0.2:80"));
         let mut stream = stream.expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all(&content).expect("sends");
@@ -168,19 +172,17 @@ fn a_tcp_stream_between_two_hosts_arrives_whole() {
 
 #[test]
 fn segments_that_nobody_cut_are_counted_as_too_long() {
-    if !enter() {
-        return;
-    }
-    let left = Peer::join("left", "inside", 1);
-    let right = Peer::join("right", "inside", 1);
+    let Some(_here) = enter() else { return };
+    let left = join("left", "inside", 1);
+    let right = join("right", "inside", 1);
     left.ip("addr add 10.8.0.1/24 dev inside");
     right.ip("addr add 10.8.0.2/24 dev inside");
     let mut rig = Rig::new(8192, 2240);
     let generic = |name: &str| rig.open(&format!("af_xdp:{name}?attach=generic"));
     let mut ports = [generic("left"), generic("right")];
-    let listener = right.run(|| TcpListener::bind("10.8.0.2:80").expect("listens"));
+    let listener = right.enter(|| TcpListener::bind("10.8.0.2:80").expect("listens"));
     let client = std::thread::spawn(move || {
-        let stream = left.run(|| TcpStream::connect("10.8.0.2:80"));
+        let stream = left.enter(|| TcpStream::connect("10.8.0.2:80"));
         let mut stream = stream.expect("connects");
         stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a timeout");
         let _ = stream.write_all(&[7; 1 << 20]);
@@ -199,15 +201,13 @@ fn segments_that_nobody_cut_are_counted_as_too_long() {
 fn tags_of_local_senders_are_kept() {
     for (rules, ours) in [("all", true), ("vlan:7", true), ("vlan:8", false), ("!vlan,all", false)]
     {
-        if !enter() {
-            return;
-        }
-        let peer = Peer::join("here", "there", 1);
-        let Some(_tagger) = peer.run(|| Tagger::new("there", 7)) else {
+        let Some(_here) = enter() else { return };
+        let peer = join("here", "there", 1);
+        let Some(_tagger) = peer.enter(|| programs::tagger("there", 7)) else {
             println!("skipped: no TCX in this kernel");
             return;
         };
-        let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
         let kernel = RawSocket::open("here", EXPERIMENT);
         let mut rig = Rig::new(1024, 2240);
         let mut device = rig.open(&format!("af_xdp:here?attach=native&match={rules}"));

@@ -2,11 +2,11 @@
 //! reason, where that takes a privilege that we don't have.
 
 mod bytes;
+mod ends;
 mod faults;
 mod kernel;
-mod namespace;
 mod process;
+mod programs;
 mod queues;
 mod raw;
 mod rig;
-mod tagger;

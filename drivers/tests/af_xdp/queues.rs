@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wirelet_abi::ErrorCode;
 use wirelet_drivers::Device;
 
-use crate::namespace::{Peer, enter, ip};
+use crate::ends::{enter, ip, join};
 use crate::raw::{EXPERIMENT, RawSocket, packet, udp};
 use crate::rig::{PATIENCE, Rig};
 
@@ -33,11 +33,9 @@ fn spread(rig: &mut Rig, devices: &mut [Box<dyn Device>]) -> Vec<BTreeSet<u16>> 
 #[test]
 fn two_queues_share_the_flows_and_both_send() {
     for attach in ["native", "generic"] {
-        if !enter() {
-            return;
-        }
-        let peer = Peer::join("here", "there", 2);
-        let socket = peer.run(|| RawSocket::open("there", IPV4));
+        let Some(_here) = enter() else { return };
+        let peer = join("here", "there", 2);
+        let socket = peer.enter(|| RawSocket::open("there", IPV4));
         let mut rig = Rig::new(4096, 2048);
         let spec = format!("af_xdp:here?attach={attach}&rx=1024&tx=64&checksum=trust");
         let mut devices = rig.try_open(&spec, 2).unwrap_or_else(|error| panic!("{error}"));
@@ -52,7 +50,7 @@ fn two_queues_share_the_flows_and_both_send() {
         assert!(ports[0].is_disjoint(&ports[1]));
         let least = if attach == "native" { 50 } else { 0 };
         assert!(ports.iter().all(|ports| ports.len() >= least), "{attach}: {ports:?}");
-        let socket = peer.run(|| RawSocket::open("there", EXPERIMENT));
+        let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
         for (number, device) in (0..).zip(&mut devices) {
             assert!(rig.send(&mut **device, &packet(100, number)));
             assert_eq!(socket.receive(PATIENCE), Some(packet(100, number)));
@@ -63,10 +61,8 @@ fn two_queues_share_the_flows_and_both_send() {
 
 #[test]
 fn there_are_no_more_queues_than_the_interface_has() {
-    if !enter() {
-        return;
-    }
-    let _peer = Peer::join("here", "there", 2);
+    let Some(_here) = enter() else { return };
+    let _peer = join("here", "there", 2);
     let mut rig = Rig::new(4096, 2048);
     let devices = rig.try_open("af_xdp:here?rx=256&tx=64", 4).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(devices.len(), 2);
@@ -79,11 +75,9 @@ fn there_are_no_more_queues_than_the_interface_has() {
 
 #[test]
 fn each_port_has_its_own_queue_and_its_own_rules() {
-    if !enter() {
-        return;
-    }
-    let peer = Peer::join("here", "there", 2);
-    let socket = peer.run(|| RawSocket::open("there", IPV4));
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 2);
+    let socket = peer.enter(|| RawSocket::open("there", IPV4));
     let mut rig = Rig::new(4096, 2048);
     let mut first = rig.open("af_xdp:here?queue=0&match=udp:53&rx=512&tx=64");
     let twice = rig.try_open("af_xdp:here?queue=0", 1).err().expect("queue 0 is taken");

@@ -42,6 +42,19 @@ impl Namespace {
         })
     }
 
+    /// Moves this thread inside, for the rest of its life.
+    #[allow(dead_code, reason = "not every test that shares this file needs it")]
+    pub fn stay(&self) {
+        // SAFETY: changes the namespace of this thread only.
+        let status = unsafe { libc::setns(self.0.as_raw_fd(), libc::CLONE_NEWNET) };
+        assert_eq!(status, 0, "entering a namespace");
+    }
+
+    /// For `ip link set X netns PATH`.
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
     /// `ip` with these words, inside.
     pub fn ip(&self, words: &str) {
         let output = self.enter(|| Command::new("ip").args(words.split(' ')).output());
@@ -52,7 +65,7 @@ impl Namespace {
 
     /// A pair of joined interfaces, `here` and `there` in the namespace `other`; both up.
     pub fn veth(&self, here: &str, other: &Namespace, there: &str) {
-        let path = format!("/proc/{}/fd/{}", std::process::id(), other.0.as_raw_fd());
+        let path = other.path();
         self.ip(&format!("link add {here} type veth peer name {there} netns {path}"));
         self.ip(&format!("link set {here} up"));
         other.ip(&format!("link set {there} up"));

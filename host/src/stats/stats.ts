@@ -21,6 +21,9 @@ import {
   PORT_BLOCK_FORWARDED_PACKETS,
   PORT_BLOCK_LATENCY_NS,
   PORT_BLOCK_LINK_UP,
+  PORT_BLOCK_MAC,
+  PORT_BLOCK_MTU,
+  PORT_BLOCK_PROMISCUOUS,
   PORT_BLOCK_RX_BYTES,
   PORT_BLOCK_RX_PACKETS,
   PORT_BLOCK_TX_BYTES,
@@ -85,6 +88,12 @@ export interface PortStats {
   /** Sum of `drops`. */
   dropped: number;
   link: 'up' | 'down';
+  /** `02:00:00:00:00:01`; null where there is none. */
+  mac: string | null;
+  /** Bytes behind the Ethernet header; 0 where there is no MTU. */
+  mtu: number;
+  /** Packets for every MAC address are received. */
+  promiscuous: boolean;
   /** The device will never receive again. */
   finished: boolean;
   xstats: Record<string, number>;
@@ -188,6 +197,9 @@ function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
     drops: record(DROP_REASONS, drops),
     dropped: drops.reduce((total, value) => total + value, 0),
     link: sum(blocks, PORT_BLOCK_LINK_UP) > 0 ? 'up' : 'down',
+    mac: macText(most(blocks, PORT_BLOCK_MAC)),
+    mtu: most(blocks, PORT_BLOCK_MTU),
+    promiscuous: most(blocks, PORT_BLOCK_PROMISCUOUS) > 0,
     finished: sum(blocks, PORT_BLOCK_FINISHED) > 0,
     xstats: record(xstatNames, xstats),
     latencyNs: percentiles(sums(blocks, PORT_BLOCK_LATENCY_NS, HISTOGRAM_BUCKETS)),
@@ -216,6 +228,19 @@ function worstHealth(blocks: Block[]): ProgramHealth {
   const seen = blocks.map((block) => HEALTH[block.number(PROGRAM_BLOCK_HEALTH)] ?? 'quarantined');
   if (seen.includes('quarantined')) return 'quarantined';
   return seen.includes('rebuilding') ? 'rebuilding' : 'running';
+}
+
+/** What every lcore that has a queue says, and the others leave at 0. */
+function most(blocks: Block[], offset: number): number {
+  return Math.max(0, ...blocks.map((block) => block.number(offset)));
+}
+
+function macText(mac: number): string | null {
+  if (mac === 0) return null;
+  return mac
+    .toString(16)
+    .padStart(12, '0')
+    .replace(/..(?=.)/g, '$&:');
 }
 
 function sumBig(blocks: Block[], offset: number): bigint {

@@ -37,13 +37,19 @@ function portsText(stats: Stats, before: Stats | undefined): string {
   return [tableText(columns, rows), ...xstatsLines(stats)].join('\n');
 }
 
-/** `in: generated 600,000`: what devices count beside, where it happened. */
+/** `in: generated 600,000`: what interfaces are, and what devices count beside, where it happened. */
 function xstatsLines(stats: Stats): string[] {
-  return Object.entries(stats.ports).flatMap(([name, { xstats }]) => {
-    const happened = Object.entries(xstats).filter(([, count]) => count > 0);
+  return Object.entries(stats.ports).flatMap(([name, port]) => {
+    const happened = Object.entries(port.xstats).filter(([, count]) => count > 0);
     const texts = happened.map(([xstat, count]) => `${xstat} ${grouped(count)}`);
-    return texts.length === 0 ? [] : [`${name}: ${texts.join(', ')}`];
+    const all = [...interfaceTexts(port), ...texts];
+    return all.length === 0 ? [] : [`${name}: ${all.join(', ')}`];
   });
+}
+
+function interfaceTexts({ mac, mtu, promiscuous }: PortStats): string[] {
+  if (mac === null) return [];
+  return [mac, `MTU ${grouped(mtu)}`, ...(promiscuous ? ['promiscuous'] : [])];
 }
 
 /** `program 12, too_short 3`: the reasons that happened, the most frequent first. */

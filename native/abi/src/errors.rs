@@ -63,7 +63,7 @@ errors! {
     ConfigUnknownKey, "WIRELET_E_CONFIG_UNKNOWN_KEY", Config,
         "The config has a key that nobody reads.", "Remove it or correct its spelling.";
     ConfigUnknownDevice, "WIRELET_E_CONFIG_UNKNOWN_DEVICE", Config,
-        "A port names a device that does not exist.", "Devices: null, loop, ring, pcap, gen, sink.";
+        "A port names a device that does not exist.", "Devices and wrappers: docs/devices.md.";
     ConfigUnknownPort, "WIRELET_E_CONFIG_UNKNOWN_PORT", Config,
         "The config refers to a port that it does not define.", "Define it under `ports`.";
     ConfigUnknownProgram, "WIRELET_E_CONFIG_UNKNOWN_PROGRAM", Config,
@@ -72,7 +72,7 @@ errors! {
     ConfigLimit, "WIRELET_E_CONFIG_LIMIT", Config,
         "A number in the config is outside its limits.", "Limits: docs/architecture.md.";
     DeviceSpec, "WIRELET_E_DEVICE_SPEC", Config,
-        "A device's spec is wrong.", "Specs: docs/start.md, `device:where?option=value`.";
+        "A device's spec is wrong.", "Specs: docs/devices.md, `device:where?option=value`.";
     Settings, "WIRELET_E_SETTINGS", Config,
         "A program's settings can't be written to its settings page.",
         "Settings are numbers, booleans, strings and lists of numbers or strings, 1 MiB in all.";

@@ -97,8 +97,14 @@ layout! {
         drops: [u64; 32] = 64,
         /// Extra statistics, named by the device.
         xstats: [u64; 16] = 320,
+        /// MAC address: its six bytes, the first one highest; 0 where there is none.
+        mac: u64 = 448,
+        /// MTU; 0 where there is none.
+        mtu: u64 = 456,
+        /// 1 while packets for every MAC address are received.
+        promiscuous: u64 = 464,
         /// Zero; reserved.
-        reserved_tail: [u64; 8] = 448,
+        reserved_tail: [u64; 5] = 472,
         /// Latency of packets from their generator to this port, in ns.
         latency_ns: [u64; BUCKETS] = 512,
     }

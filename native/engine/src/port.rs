@@ -86,6 +86,11 @@ impl Port {
         self.stats.latency_ns = self.device_stats.latency_ns;
         self.stats.link_up = self.device_stats.link_up.into();
         self.stats.finished = device.finished().into();
+        self.stats.mac = device.mac().iter().fold(0, |mac, &byte| mac << 8 | u64::from(byte));
+        self.stats.mtu = device.mtu() as u64;
+        self.stats.promiscuous = device.promiscuous().into();
+        // An interface's MTU may have changed.
+        self.limits = device.tx_limits();
         let failed = self.device_stats.tx_errors - errors_before;
         self.stats.tx_packets -= failed;
         (failed, self.last_ingress)

@@ -198,7 +198,7 @@ mod tests {
 
     fn tcp(flags: u8, payload: usize) -> Vec<u8> {
         let header =
-            [0x1F, 0x90, 0x1F, 0x91, 0, 0, 1, 0, 0, 0, 2, 0, 0x50, flags, 1, 0, 0, 0, 0, 0];
+            [0x9C, 0x41, 0x9C, 0x42, 0, 0, 1, 0, 0, 0, 2, 0, 0x50, flags, 1, 0, 0, 0, 0, 0];
         [&header[..], &vec![b'x'; payload]].concat()
     }
 
@@ -207,23 +207,23 @@ mod tests {
             let head = [&[0, 1, 8, 0, 6, 4, 0, operation][..], &[2, 0, 0, 0, 0, 1], &[10, 1, 0, 1]];
             [MACS, &[8, 6], head.concat().as_slice(), &[0; 6], &[10, 1, 0, 2]].concat()
         };
-        let udp = [0x1F, 0x90, 0x1F, 0x91, 0, 12, 0, 0, 1, 2, 3, 4];
+        let udp = [0x9C, 0x41, 0x9C, 0x42, 0, 12, 0, 0, 1, 2, 3, 4];
         let who = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &[0xFE; 16]].concat();
         vec![
             (arp(1), "ARP, Request who-has 10.1.0.2 tell 10.1.0.1, length 28"),
             (arp(2), "ARP, Reply 10.1.0.1 is-at 02:00:00:00:00:01, length 28"),
-            (ip(17, &udp), "IP 10.1.0.1.8080 > 10.1.0.2.8081: UDP, length 4"),
+            (ip(17, &udp), "IP 10.1.0.1.40001 > 10.1.0.2.40002: UDP, length 4"),
             (
                 ip(6, &tcp(0x02, 0)),
-                "IP 10.1.0.1.8080 > 10.1.0.2.8081: Flags [S], seq 256, win 256, length 0",
+                "IP 10.1.0.1.40001 > 10.1.0.2.40002: Flags [S], seq 256, win 256, length 0",
             ),
             (
                 ip(6, &tcp(0x18, 9)),
-                "IP 10.1.0.1.8080 > 10.1.0.2.8081: Flags [P.], seq 256:265, ack 512, win 256, length 9",
+                "IP 10.1.0.1.40001 > 10.1.0.2.40002: Flags [P.], seq 256:265, ack 512, win 256, length 9",
             ),
             (
                 ip(6, &tcp(0x10, 0)),
-                "IP 10.1.0.1.8080 > 10.1.0.2.8081: Flags [.], ack 512, win 256, length 0",
+                "IP 10.1.0.1.40001 > 10.1.0.2.40002: Flags [.], ack 512, win 256, length 0",
             ),
             (
                 ip(1, &[8, 0, 0, 0, 0, 7, 0, 3, 1, 2]),
@@ -231,8 +231,8 @@ mod tests {
             ),
             (
                 ip6(17, &udp),
-                "IP6 fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd.8080 > \
-                 fefe:fefe:fefe:fefe:fefe:fefe:fefe:fefe.8081: UDP, length 4",
+                "IP6 fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd.40001 > \
+                 fefe:fefe:fefe:fefe:fefe:fefe:fefe:fefe.40002: UDP, length 4",
             ),
             (
                 ip6(58, &who),
