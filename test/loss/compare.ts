@@ -15,8 +15,13 @@ export interface Loss {
 export const share = ({ missed, count }: Loss): number => missed / count;
 
 /** Runs a process that prints its report as JSON, and shows that. */
-export async function report<T>(file: string, args: (string | number)[]): Promise<T> {
-  const { stdout } = await promisify(execFile)(process.execPath, [file, ...args.map(String)]);
+export async function report<T>(
+  file: string,
+  args: (string | number)[],
+  flags: string[] = [],
+): Promise<T> {
+  const all = [...flags, file, ...args.map(String)];
+  const { stdout } = await promisify(execFile)(process.execPath, all);
   process.stdout.write(stdout);
   return JSON.parse(stdout) as T;
 }

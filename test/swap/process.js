@@ -26,7 +26,6 @@ const SHARED_RING_MS = 40;
 const RINGS_MS = [CPUS > 2 ? RING_MS : SHARED_RING_MS, RING_MS];
 const STALL_MS = 10;
 const RATE_ROUND_MS = 700;
-const QUIET_ROUND_MS = 1000;
 /** Memory is compared from here on: until then caches and pools fill. */
 const SETTLED_SWAPS = 1000;
 
@@ -152,9 +151,12 @@ for (let round = 0; round < Number(rounds); round++) {
   const work = async () => {
     for (let swap = 0; swap < Number(swapsPerRound); swap++) await swapper.swap();
   };
+  const started = performance.now();
   swapping.push(await lossDuring(running, work));
-  quiet.push(await lossDuring(running, async () => block(QUIET_ROUND_MS)));
-  if (swapper.swaps >= SETTLED_SWAPS) memories.push(memory());
+  const roundMs = performance.now() - started;
+  quiet.push(await lossDuring(running, async () => block(roundMs)));
+  const used = memory();
+  if (swapper.swaps >= SETTLED_SWAPS) memories.push(used);
 }
 const { ports, generation, programs } = await running.stop();
 const times = swapper.timesMs.sort((a, b) => a - b);
