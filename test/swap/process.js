@@ -6,24 +6,20 @@
 //
 // Between two rounds of swaps there is one in which the host is as busy and swaps nothing: what the
 // machine loses by itself, in the same seconds.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { createAppliance, loadProgram } from '../../host/dist/index.js';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createAppliance } from '../../host/dist/index.js';
+import { ALL_CPUS, CPU_COUNT, LAST_CPU, placeControl } from '../loss/place.js';
 import { block, measureLoops, measureRates, sleep } from '../loss/rate.js';
+import { compiled } from './modules.js';
 
-const CPUS = cpus().length;
 /** The last two; control threads get the others, or, where there are two CPUs, the first. */
-const LCORES = [Math.max(0, CPUS - 2), CPUS - 1];
-const CONTROL_CPUS = CPUS > 2 ? `0-${CPUS - 3}` : '0';
-const ALL_CPUS = `0-${CPUS - 1}`;
+const LCORES = [Math.max(0, LAST_CPU - 1), LAST_CPU];
+const CONTROL_CPUS = CPU_COUNT > 2 ? `0-${LAST_CPU - 2}` : '0';
 /** What a generator's ring may hold back: less than the stall of the negative control. */
 const RING_MS = 3;
 /** For an lcore that has to share its CPU with the control threads: some slices of the scheduler. */
 const SHARED_RING_MS = 40;
-const RINGS_MS = [CPUS > 2 ? RING_MS : SHARED_RING_MS, RING_MS];
+const RINGS_MS = [CPU_COUNT > 2 ? RING_MS : SHARED_RING_MS, RING_MS];
 const STALL_MS = 10;
 const RATE_ROUND_MS = 700;
 /** Memory is compared from here on: until then caches and pools fill. */
@@ -31,22 +27,10 @@ const SETTLED_SWAPS = 1000;
 
 const [mode = 'swaps', rounds = '20', swapsPerRound = '500'] = process.argv.slice(2);
 
-const folder = mkdtempSync(join(tmpdir(), 'wirelet-swap-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-
-/** Compiles a program of this folder; the path of its module. */
-async function compiled(name) {
-  const { wasm } = await loadProgram(fileURLToPath(new URL(name, import.meta.url)));
-  const file = join(folder, `${name}.wasm`);
-  writeFileSync(file, wasm);
-  return file;
-}
-
-const [markA, markB, audit] = await Promise.all(['mark-a', 'mark-b', 'audit'].map(compiled));
+const [markA, markB, audit] = await compiled('mark-a', 'mark-b', 'audit');
 
 /** Two lcores, each with a generator and a sink of its own. */
 function appliance(rates) {
-  // Lcores may be pinned only to CPUs that the thread which starts them may use.
   placeControl(ALL_CPUS);
   const generator = (lcore) => {
     const rate = rates[lcore];
@@ -63,18 +47,6 @@ function appliance(rates) {
     programs: { mark: { source: markA, deadlineMs: 200 }, audit },
     pipeline: ['mark', 'audit'],
   });
-}
-
-/**
- * Lets everything but the lcores run on these CPUs only. Wirelet leaves its control threads to the
- * scheduler; here the second lcore is to have its CPU for itself, with two CPUs in all.
- */
-function placeControl(allowed) {
-  const name = (task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8');
-  for (const task of readdirSync('/proc/self/task')) {
-    if (name(task).startsWith('wirelet-lcore')) continue;
-    execFileSync('taskset', ['-p', '-c', allowed, task], { stdio: 'ignore' });
-  }
 }
 
 /** Swaps back and forth; generations go up by one, B's are the even ones. */
