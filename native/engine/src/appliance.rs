@@ -101,10 +101,11 @@ impl Appliance {
         let wakers = (0..lcores).map(|_| new_waker()).collect::<Result<Vec<_>, _>>()?;
         let controls = wakers.iter().map(|waker| LcoreControl::new(Arc::clone(waker))).collect();
         let (sender, receiver) = rebuild::channel(lcores, slots_max);
-        let control = Control::new(controls, config.ports.len(), sender, config.offline);
+        let ports = config.ports.len();
+        let stats = StatsPage::new(lcores, ports, slots_max, region.frames())?;
+        let control = Control::new(controls, ports, sender, config.offline, stats.head());
         let control = Arc::new(control);
         let OpenPorts { per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
-        let stats = StatsPage::new(lcores, config.ports.len(), slots_max, region.frames())?;
         let pages = (0..lcores).map(|_| BurstPage::new()).collect::<Result<Vec<_>, _>>()?;
         let places = pages.iter().enumerate().map(|(lcore, page)| Places {
             burst_page: Arc::clone(page.backing()),

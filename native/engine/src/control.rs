@@ -8,6 +8,7 @@ use wirelet_packet::{Waker, clock};
 
 use crate::errand::Mailbox;
 use crate::rebuild::RebuildSender;
+use crate::stats::PageHead;
 
 /// What the host asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Control {
     pub rebuilds: RebuildSender,
     /// Rebuild at once, on the lcore.
     pub offline: bool,
+    /// What the host reads of all lcores together.
+    pub head: PageHead,
 }
 
 /// One lcore's part.
@@ -76,6 +79,7 @@ impl Control {
         ports: usize,
         rebuilds: RebuildSender,
         offline: bool,
+        head: PageHead,
     ) -> Control {
         Control {
             stop: AtomicU8::new(Stop::No as u8),
@@ -88,6 +92,7 @@ impl Control {
             ports: if ports >= 64 { u64::MAX } else { (1 << ports) - 1 },
             rebuilds,
             offline,
+            head,
         }
     }
 

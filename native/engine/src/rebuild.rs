@@ -48,6 +48,7 @@ pub fn report(lcore: &mut Lcore, faulted: Faulted) {
     let Faulted { slot, fault, packet, instance, fallback } = faulted;
     let report = FaultReport { program: slot as u16, generation: lcore.generation, fault, packet };
     lcore.events.send(What::Fault(Box::new(report)));
+    lcore.control.head.faulted();
     if lcore.control.offline {
         drop(instance);
         rebuild_here(lcore, slot);

@@ -1,5 +1,6 @@
 //! The counters page: what lcores publish and the host reads without a call into the data path.
 
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -46,6 +47,11 @@ impl StatsPage {
         &self.backing
     }
 
+    /// What is of no lcore.
+    pub fn head(&self) -> PageHead {
+        PageHead(Arc::clone(&self.backing))
+    }
+
     /// The blocks of one lcore.
     pub fn writer(&self, lcore: usize) -> StatsWriter {
         let start = size_of::<PageHeader>() + lcore * stride(self.ports, self.programs);
@@ -56,6 +62,30 @@ impl StatsPage {
 
 fn stride(ports: usize, programs: usize) -> usize {
     size_of::<LcoreBlock>() + ports * size_of::<PortBlock>() + programs * size_of::<ProgramBlock>()
+}
+
+/// What of the page belongs to no lcore.
+#[derive(Clone, Debug)]
+pub struct PageHead(Arc<Backing>);
+
+impl PageHead {
+    /// All lcores run this generation, or will when they come around.
+    pub fn published(&self, generation: u32) {
+        let at = offset_of!(PageHeader, generation);
+        word(&self.0, at).store(generation.into(), Ordering::Relaxed);
+    }
+
+    /// A program has faulted.
+    pub fn faulted(&self) {
+        word(&self.0, offset_of!(PageHeader, faults)).fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn word(page: &Backing, at: usize) -> &AtomicU64 {
+    assert!(at + size_of::<u64>() <= page.bytes());
+    // SAFETY: within the page, aligned to 8, and only ever accessed as atomics natively once the
+    // header was written; guests never map this page.
+    unsafe { AtomicU64::from_ptr(page.base().add(at).cast()) }
 }
 
 /// Publishes one lcore's blocks.
@@ -106,10 +136,7 @@ impl StatsWriter {
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
-        assert!(at + size_of::<u64>() <= self.backing.bytes());
-        // SAFETY: within the page, aligned to 8, and only ever accessed as atomics natively; guests
-        // never map this page.
-        unsafe { AtomicU64::from_ptr(self.backing.base().add(at).cast()) }
+        word(&self.backing, at)
     }
 }
 

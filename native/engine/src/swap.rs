@@ -340,6 +340,7 @@ impl Changes {
         };
         self.before = Some(before);
         self.generation = generation;
+        self.control.head.published(generation);
         let roster = Roster::new(&self.slots, generation);
         *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
     }

@@ -5,16 +5,19 @@ const VERSION_A: u8 = 0x41;
 const VERSION_B: u8 = 0x42;
 
 const packets = Counter.of('packets');
+/** Marked by version A, in an odd generation, and by B, in an even one. */
+const byA = Counter.of('byA');
+const byB = Counter.of('byB');
 /** Not marked, or more than once. */
-const marks = Counter.of('marks');
+const notOnce = Counter.of('notOnce');
 /** Marked by a version that does not run in that generation. */
-const version = Counter.of('version');
+const wrongVersion = Counter.of('wrongVersion');
 /** Marked in another generation than this burst's: two generations in one chain. */
 const mixed = Counter.of('mixed');
-/** Older than the packet of its flow before it. */
-const back = Counter.of('back');
-/** Bursts before which this instance had not seen all of those before: it is a new one. */
-const fresh = Counter.of('fresh');
+/** Of an older generation than the packet of its flow before it. */
+const wentBack = Counter.of('wentBack');
+/** Bursts that this instance is the first of, but not the program. */
+const replaced = Counter.of('replaced');
 const bursts = Counter.of('bursts');
 
 /** Newest generation of each flow. */
@@ -23,9 +26,9 @@ const flows = HashTable.of<u32, u32>('flows', 1024);
 let seen: u64 = 0;
 
 export function onBurst(burst: Burst): void {
-  if (bursts.value != seen) fresh.add(1);
+  if (bursts.value != seen) replaced.add(1);
   bursts.add(1);
-  seen++;
+  seen = bursts.value;
   for (let i: u32 = 0; i < burst.count; i++) {
     const packet = burst.packet(i);
     audit(packet, burst.generation);
@@ -36,11 +39,15 @@ export function onBurst(burst: Burst): void {
 
 function audit(packet: Packet, generation: u32): void {
   const marked = packet.readU32(8);
-  if (packet.readU8(6) != 1) marks.add(1);
-  if (packet.readU8(7) != (marked % 2 == 1 ? VERSION_A : VERSION_B)) version.add(1);
+  const version = packet.readU8(7);
+  const isOdd = marked % 2 == 1;
+  if (version == VERSION_A && isOdd) byA.add(1);
+  else if (version == VERSION_B && !isOdd) byB.add(1);
+  else wrongVersion.add(1);
+  if (packet.readU8(6) != 1) notOnce.add(1);
   if (marked != generation) mixed.add(1);
-  // The generator's stamp is the packet's last 18 bytes; its flow is the second field.
+  // The generator's stamp is the packet's last 18 bytes; its second field is the flow.
   const flow = packet.readU32(packet.length - 16);
-  if (flows.getOr(flow, 0) > marked) back.add(1);
+  if (flows.getOr(flow, 0) > marked) wentBack.add(1);
   flows.set(flow, marked);
 }
