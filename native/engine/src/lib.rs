@@ -1,5 +1,6 @@
 //! Runs packet programs on bursts. Read in this order: [`lcore`] (the loop), `pipeline`, `burst`,
-//! `program`, `memory`, `check`, `appliance`.
+//! `program`, `memory`, `check`, `appliance`; then what changes while packets flow: `errand`,
+//! `generation`, `swap`, `state`, `table`.
 
 pub mod affinity;
 pub mod appliance;
