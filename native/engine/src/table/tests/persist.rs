@@ -1,15 +1,16 @@
 //! State that survives the process. A killed process leaves files as they are at that moment: so a
 //! test copies the folder while tables live, and opens the copy.
 
+mod killed;
+mod refused;
+
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use wirelet_abi::Error;
 use wirelet_abi::table::TAG_BUSY;
-use wirelet_abi::{Error, ErrorCode};
 
 use super::super::{Blueprint, Store, TableCopy};
 use super::*;
@@ -213,71 +214,6 @@ fn a_writer_killed_in_the_middle_loses_one_entry() {
 }
 
 #[test]
-fn files_that_can_not_be_state_are_set_aside() {
-    let folder = TestFolder::new();
-    let store = folder.open().expect("a new folder");
-    let table = make(&store, &SHAPE, 250);
-    table.activate();
-    drop((table, store));
-    let good = fs::read(folder.file()).expect("its bytes");
-    let name = folder.file();
-    let tail = good.len() - (16 << 10);
-    let with = |at: usize, byte: u8| {
-        let mut bytes = good.clone();
-        bytes[at] ^= byte;
-        bytes
-    };
-    let longer = [good.clone(), vec![0; 4096]].concat();
-    let without_head = good[4096..].to_vec();
-    let cases = [
-        ("empty", vec![]),
-        ("a byte", vec![1]),
-        ("cut off", good[..good.len() - 4096].to_vec()),
-        ("cut at the label", good[..tail].to_vec()),
-        ("longer", longer),
-        ("its first page is missing", without_head),
-        ("another magic", with(tail, 1)),
-        ("length of the label", with(tail + 18, 1)),
-        ("checksum", with(tail + 24, 1)),
-        ("kind", with(tail + 32, 1)),
-        ("capacity", with(tail + 40, 1)),
-        ("text", with(tail + 90, 1)),
-        ("zeros", vec![0; good.len()]),
-        ("no state at all", vec![0x5A; 100_000]),
-    ];
-    for (what, bytes) in cases {
-        fs::write(&name, bytes).expect("written");
-        let store = folder.open().expect(what);
-        assert_eq!(store.set_aside().len(), 1, "{what}");
-        assert!(store.tables("nat/main").expect(what).is_empty(), "{what}");
-        assert!(folder.file().to_string_lossy().ends_with(".damaged"), "{what}");
-        fs::remove_file(folder.file()).expect("removed");
-    }
-    fs::write(&name, with(tail + 8, 2)).expect("written");
-    let error = folder.open().expect_err("of another version");
-    assert!(error.code == ErrorCode::Persist && error.message.contains("version"), "{error}");
-    // What is not ours is left alone.
-    fs::remove_file(&name).expect("removed");
-    fs::write(folder.0.join("notes.txt"), "mine").expect("written");
-    fs::write(folder.0.join("half.new"), "a file that was being made").expect("written");
-    assert!(folder.open().expect("fine").set_aside().is_empty());
-    assert_eq!(folder.names(), ["notes.txt"]);
-}
-
-#[test]
-fn a_file_that_shrinks_after_it_was_found_is_noticed() {
-    let folder = TestFolder::new();
-    let store = folder.open().expect("a new folder");
-    let table = make(&store, &SHAPE, 9);
-    table.activate();
-    drop((table, store));
-    let store = folder.open().expect("it is whole");
-    let file = fs::OpenOptions::new().write(true).open(folder.file()).expect("the file");
-    file.set_len(4096).expect("truncated");
-    assert_eq!(store.tables("nat/main").expect_err("short").code, ErrorCode::Persist);
-}
-
-#[test]
 fn any_bytes_in_a_table_s_memory_are_repaired() {
     let folder = TestFolder::new();
     let store = folder.open().expect("a new folder");
@@ -291,35 +227,6 @@ fn any_bytes_in_a_table_s_memory_are_repaired() {
     let (table, was_whole) = reopened(&folder);
     assert!(!was_whole && table.repair().was_whole());
     assert_eq!(listed(&table, 50).len(), table.counts().count as usize);
-}
-
-#[test]
-fn only_a_folder_of_memory_that_is_ours_alone_will_do() {
-    let folder = TestFolder::new();
-    let refused = |path: &Path, why: &str| {
-        let error = Store::open(path).expect_err(why);
-        assert_eq!(error.code, ErrorCode::Persist);
-        assert!(error.message.contains(why), "{error}");
-    };
-    refused(Path::new("/dev/shm/no-such-folder/state"), "No such file");
-    refused(Path::new(&format!("/proc/{}", std::process::id())), "file system");
-    let store = folder.open().expect("a new folder");
-    let mode = fs::metadata(&folder.0).expect("it is there").permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
-    refused(&folder.0, "another process");
-    drop(store);
-    let link = TestFolder::new();
-    symlink(&folder.0, &link.0).expect("a link");
-    assert!(Store::open(&link.0).is_err(), "a link may lead anywhere tomorrow");
-    fs::remove_file(&link.0).expect("removed");
-    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o777)).expect("open to all");
-    refused(&folder.0, "others than its owner");
-    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700)).expect("closed again");
-    let store = folder.open().expect("it was let go");
-    make(&store, &SHAPE, 1).activate();
-    drop(store);
-    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o666)).expect("open to all");
-    assert_eq!(folder.open().expect("it opens").set_aside().len(), 1);
 }
 
 #[test]
@@ -377,95 +284,4 @@ fn counters_keep_names_and_values() {
     counters.discard();
     drop(counters);
     assert!(folder.names().iter().all(|name| !name.starts_with("nat")), "{:?}", folder.names());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn any_label_is_read_or_refused(
-        junk in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-        cut in any::<prop::sample::Index>(),
-        cuts in any::<bool>(),
-    ) {
-        let folder = TestFolder::new();
-        let store = folder.open().expect("a new folder");
-        let table = make(&store, &SHAPE, 20);
-        table.activate();
-        drop((table, store));
-        let file = folder.file();
-        let mut bytes = fs::read(&file).expect("its bytes");
-        let tail = bytes.len() - (16 << 10);
-        for (at, byte) in junk {
-            bytes[tail + at.index(256)] = byte;
-        }
-        if cuts {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        fs::write(&file, bytes).expect("written");
-        match folder.open() {
-            Ok(store) => {
-                let kept = store.tables("nat/main").expect("tables that open");
-                prop_assert_eq!(kept.len() + store.set_aside().len(), folder.names().len());
-                for kept in kept {
-                    assert_equal(&kept.table, &expected(&SHAPE, 20));
-                }
-            }
-            Err(error) => prop_assert_eq!(error.code, ErrorCode::Persist),
-        }
-    }
-}
-
-const CHILD: &str = "WIRELET_TEST_STATE_FOLDER";
-
-/// Only as the child of the next test: writes until it is killed.
-#[test]
-fn the_process_that_is_killed() {
-    let Some(path) = std::env::var_os(CHILD) else { return };
-    let store = Store::open(Path::new(&path)).expect("the folder");
-    let mut kept = store.tables("nat/main").expect("its tables");
-    let table = match kept.pop() {
-        Some(kept) => Arc::new(kept.table),
-        None => make(&store, &SHAPE, 0),
-    };
-    table.activate();
-    std::io::stderr().write_all(b"!").expect("the parent");
-    // An end, should nobody kill it.
-    for round in 0..50_000_000u32 {
-        let number = (round % 290) as u16;
-        let content = round.to_le_bytes().repeat(2);
-        table.set(&key(&SHAPE, number), &content).expect("room");
-        if round % 3 == 0 {
-            table.delete(&key(&SHAPE, number ^ 1));
-        }
-    }
-}
-
-#[test]
-fn whenever_it_is_killed_every_entry_is_whole() {
-    let folder = TestFolder::new();
-    let keys: Vec<_> = (0..300).map(|number| key(&SHAPE, number)).collect();
-    for round in 0..8 {
-        let test = "table::tests::persist::the_process_that_is_killed";
-        let mut child = Command::new(std::env::current_exe().expect("this very test"))
-            .args(["--exact", test, "--nocapture"])
-            .env(CHILD, &folder.0)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a child");
-        let mut started = [0];
-        child.stderr.take().expect("a pipe").read_exact(&mut started).expect("it has begun");
-        std::thread::sleep(std::time::Duration::from_micros(300 * round));
-        child.kill().expect("SIGKILL");
-        child.wait().expect("it is gone");
-        let store = folder.open().expect("its lock is gone, too");
-        let kept = store.tables("nat/main").expect("its table").remove(0);
-        assert!(kept.repaired.busy <= 1 && kept.repaired.misplaced == 0, "{:?}", kept.repaired);
-        let all = listed(&kept.table, 100);
-        assert_eq!(all.len(), kept.table.counts().count as usize);
-        for (key, value) in all {
-            assert!(keys.contains(&key) && value[..4] == value[4..], "{key:?}: {value:?}");
-        }
-    }
 }
