@@ -25,6 +25,13 @@ pub struct Folder {
     lock: File,
 }
 
+impl Drop for Folder {
+    /// A child that is just being started has the descriptor, too, until it runs its own program.
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 impl Folder {
     /// Opens and locks the folder; makes it if only the last part of its path is missing.
     ///
