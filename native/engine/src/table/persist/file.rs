@@ -28,6 +28,8 @@ pub struct Files {
     /// The serial that the next new file gets.
     pub next_serial: AtomicU64,
     open: Mutex<OpenFiles>,
+    /// Somebody else may use the folder: nothing of it is ours to delete any more.
+    released: AtomicBool,
 }
 
 /// Serial and memory of those that take each other's place.
@@ -48,7 +50,16 @@ impl Files {
     /// No file open.
     pub fn new(folder: Folder) -> Arc<Files> {
         let (next_serial, open) = (AtomicU64::new(1), Mutex::default());
-        Arc::new(Files { folder, next_serial, open })
+        Arc::new(Files { folder, next_serial, open, released: AtomicBool::new(false) })
+    }
+
+    /// Another process, or this one anew, may open the folder: nothing is made or deleted any more.
+    pub fn release(&self) {
+        // With the lock: whoever is deleting has done so.
+        let open = self.open();
+        self.released.store(true, Ordering::Relaxed);
+        self.folder.release();
+        drop(open);
     }
 
     fn open(&self) -> MutexGuard<'_, OpenFiles> {
@@ -177,10 +188,10 @@ impl Drop for StateFile {
         if others.is_empty() {
             open.remove(&identity);
         }
-        drop(open);
         let needless = self.discarded.load(Ordering::Relaxed) || !is_active(&self.backing);
-        if needless || replaced {
-            // One that stays is found at the next start, is older or not active, and goes then.
+        // After a release its name may be somebody else's; the next start finds what is needless.
+        let ours = !self.files.released.load(Ordering::Relaxed);
+        if ours && (needless || replaced) {
             let _ = self.files.remove(&self.file_name);
         }
     }

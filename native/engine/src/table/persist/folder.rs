@@ -60,7 +60,7 @@ impl Folder {
         Ok(Folder { path: path.into(), pages, lock })
     }
 
-    /// Others may use it from now on: nothing is made in it any more.
+    /// Ends the lock: others may use it from now on.
     pub fn release(&self) {
         // SAFETY: a plain system call on a descriptor that we own.
         unsafe { libc::flock(self.lock.as_raw_fd(), libc::LOCK_UN) };

@@ -87,7 +87,7 @@ impl Store {
 
     /// Its tables are as their lcores left them: another process, or this one anew, may open it.
     pub fn release(&self) {
-        self.files.folder.release();
+        self.files.release();
     }
 
     /// What could not be read when the folder was opened: the file, as it is called now, and why.

@@ -242,6 +242,25 @@ fn a_table_is_used_after_its_store_has_gone() {
 }
 
 #[test]
+fn what_was_released_is_somebody_else_s() {
+    let folder = TestFolder::new();
+    let store = folder.open().expect("a new folder");
+    let table = make(&store, &SHAPE, 3);
+    table.activate();
+    let candidate = table.successor(&SHAPE).expect("room");
+    store.release();
+    let next = folder.open().expect("it was released");
+    assert_eq!(folder.names().len(), 1, "what never became active is gone");
+    // It gets the serial, and so the name, that the candidate had.
+    let kept = next.tables("nat/main").expect("the table").remove(0);
+    let newer = kept.table.successor(&SHAPE).expect("room");
+    newer.activate();
+    table.discard();
+    drop((candidate, table, store));
+    assert_eq!(folder.names().len(), 2, "both belong to the next one");
+}
+
+#[test]
 fn counters_keep_names_and_values() {
     let folder = TestFolder::new();
     let store = folder.open().expect("a new folder");
