@@ -80,8 +80,8 @@ impl Backing {
         Ok(Backing { fd, base, bytes, tail_bytes: 0, pages })
     }
 
-    /// All of a file: `bytes` of memory, and `tail_bytes` behind it that only native code ever maps;
-    /// both whole pages. A file of no bytes becomes as long as it must be.
+    /// All of a file: `bytes` of memory, and `tail_bytes` behind it that only native code ever
+    /// maps; both whole pages. A file of no bytes becomes as long as it must be.
     ///
     /// # Errors
     /// `WIRELET_E_MEMORY_EXHAUSTED` when there is no room for it, `WIRELET_E_PERSIST` when the file

@@ -9,8 +9,8 @@ use super::lpm::{self, Full, Lpm, Prefix, address_bits};
 use super::state::{Listing, Table};
 
 impl Table {
-    /// LPM: the value of the longest prefix that an address in network order lies in. Takes no lock:
-    /// it is what programs do, for tests and benches.
+    /// LPM: the value of the longest prefix that an address in network order lies in. Takes no
+    /// lock: it is what programs do, for tests and benches.
     #[inline]
     pub fn lookup(&self, address: &[u8]) -> Option<u32> {
         let bits = address_bits(address, self.shape().key_bytes)?;

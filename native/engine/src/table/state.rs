@@ -140,8 +140,8 @@ impl Table {
     }
 
     /// The value of `key`, while programs go on. A value that a program writes in place, through a
-    /// reference, is whole per field only. LPM: of the longest prefix that the address `key` lies in,
-    /// or of exactly the prefix `key`, when its length follows the address.
+    /// reference, is whole per field only. LPM: of the longest prefix that the address `key` lies
+    /// in, or of exactly the prefix `key`, when its length follows the address.
     pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         let value_bytes = self.shape.value_bytes as usize;
         if let Some(lpm) = self.lpm() {
@@ -157,8 +157,8 @@ impl Table {
         }
     }
 
-    /// Where the value of `key` lies, in bytes from the start of the memory: what a program's look-up
-    /// does, for benches to compare with. HASH and LRU only.
+    /// Where the value of `key` lies, in bytes from the start of the memory: what a program's
+    /// look-up does, for benches to compare with. HASH and LRU only.
     ///
     /// # Panics
     /// When the table has no groups.
@@ -199,8 +199,8 @@ impl Table {
         (entries, None)
     }
 
-    /// Sets the value of `key`; by the table's only writer. LPM: `key` is an address in network order
-    /// and a byte with the prefix's length, `value` a little-endian u32.
+    /// Sets the value of `key`; by the table's only writer. LPM: `key` is an address in network
+    /// order and a byte with the prefix's length, `value` a little-endian u32.
     ///
     /// # Errors
     /// `WIRELET_E_TABLE_VALUE` when key or value are not what the table holds,

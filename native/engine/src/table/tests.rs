@@ -6,6 +6,8 @@ mod hash;
 mod hostile;
 mod lpm;
 mod persist;
+mod persist_killed;
+mod persist_refused;
 mod repair;
 mod shape;
 

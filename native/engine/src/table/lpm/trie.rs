@@ -1,7 +1,7 @@
-//! The tree that programs walk: a root that 16 or 24 bits of an address index, then nodes of 8 bits.
-//! Lcores read it while it is written: each entry goes from what it was to what it is to be in a
-//! single store, and a node is whole before anything leads to it. So whoever looks up an address
-//! gets its old value or its new one.
+//! The tree that programs walk: a root that 16 or 24 bits of an address index, then nodes of 8
+//! bits. Lcores read it while it is written: each entry goes from what it was to what it is to be
+//! in a single store, and a node is whole before anything leads to it. So whoever looks up an
+//! address gets its old value or its new one.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The folder that state is kept in: on a file system of memory, the user's own, used by one process.
+//! The folder that state is kept in: on a file system of memory, ours alone, used by one process.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;

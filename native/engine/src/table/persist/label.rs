@@ -100,7 +100,7 @@ impl Label {
         label
     }
 
-    /// The label out of the bytes behind a file's memory, and whether it is active. Takes any bytes.
+    /// The label out of the bytes behind a file's memory, and whether it is active; of any bytes.
     ///
     /// # Errors
     /// When there is none that can be read.

@@ -53,8 +53,8 @@ impl Store {
     /// stay, under another name. What was being made and what was replaced goes.
     ///
     /// # Errors
-    /// `WIRELET_E_PERSIST`: not on tmpfs or hugetlbfs, not ours alone, in use, or written by another
-    /// version.
+    /// `WIRELET_E_PERSIST`: not on tmpfs or hugetlbfs, not ours alone, in use, or written by
+    /// another version.
     pub fn open(path: &Path) -> Result<Store, Error> {
         let files = Files::new(Folder::open(path)?);
         let failed = |name: &str, error: std::io::Error| {
@@ -108,8 +108,8 @@ impl Store {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a table of `program` is kept that `lcore` writes (none: a shared one) and whose key and
-    /// value have these fields.
+    /// Where a table of `program` is kept that `lcore` writes (none: a shared one) and whose key
+    /// and value have these fields.
     pub fn home(&self, program: &str, lcore: Option<usize>, layouts: &[String; 2]) -> Home {
         let (files, program) = (Arc::clone(&self.files), program.into());
         Home { files, program, lcore, layouts: layouts.clone() }

@@ -1,9 +1,6 @@
 //! State that survives the process. A killed process leaves files as they are at that moment: so a
 //! test copies the folder while tables live, and opens the copy.
 
-mod killed;
-mod refused;
-
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,21 +12,21 @@ use wirelet_abi::table::TAG_BUSY;
 use super::super::{Blueprint, Store, TableCopy};
 use super::*;
 
-const SHAPE: Shape =
+pub const SHAPE: Shape =
     Shape { kind: kind::HASH, shared: false, capacity: 300, key_bytes: 6, value_bytes: 8 };
 
 /// A folder on tmpfs that goes with the test.
-struct TestFolder(PathBuf);
+pub struct TestFolder(pub PathBuf);
 
 impl TestFolder {
-    fn new() -> TestFolder {
+    pub fn new() -> TestFolder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("wirelet-test-{}-{number}", std::process::id());
         TestFolder(Path::new("/dev/shm").join(name))
     }
 
-    fn open(&self) -> Result<Store, Error> {
+    pub fn open(&self) -> Result<Store, Error> {
         Store::open(&self.0)
     }
 
@@ -43,7 +40,7 @@ impl TestFolder {
         copy
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("the folder");
         let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("a name").file_name();
         let mut names: Vec<_> =
@@ -53,7 +50,7 @@ impl TestFolder {
     }
 
     /// The only state file.
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         let names = self.names();
         assert_eq!(names.len(), 1, "{names:?}");
         self.0.join(&names[0])
@@ -66,11 +63,11 @@ impl Drop for TestFolder {
     }
 }
 
-fn layouts() -> [String; 2] {
+pub fn layouts() -> [String; 2] {
     ["a:u32,b:u16".into(), "packets:u64".into()]
 }
 
-fn make(store: &Store, shape: &Shape, entries: u16) -> Arc<Table> {
+pub fn make(store: &Store, shape: &Shape, entries: u16) -> Arc<Table> {
     let lcore = (!shape.shared).then_some(2);
     let home = store.home("nat/main", lcore, &layouts());
     let table = Blueprint { name: "flows", shape, home: Some(home) }.empty().expect("a table");
@@ -80,12 +77,12 @@ fn make(store: &Store, shape: &Shape, entries: u16) -> Arc<Table> {
     Arc::new(table)
 }
 
-fn expected(shape: &Shape, entries: u16) -> Model {
+pub fn expected(shape: &Shape, entries: u16) -> Model {
     (0..entries).map(|number| (key(shape, number), value(shape, number.into()))).collect()
 }
 
 /// The only table in a folder, and whether it was whole.
-fn reopened(folder: &TestFolder) -> (Table, bool) {
+pub fn reopened(folder: &TestFolder) -> (Table, bool) {
     let store = folder.open().expect("the folder");
     assert!(store.set_aside().is_empty(), "{:?}", store.set_aside());
     let mut kept = store.tables("nat/main").expect("its tables");

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use wirelet_abi::ErrorCode;
 
+use super::super::Store;
+use super::persist::{SHAPE, TestFolder, expected, make, reopened};
 use super::*;
 
 #[test]

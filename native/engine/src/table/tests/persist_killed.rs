@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::super::super::Store;
+use super::super::Store;
+use super::persist::{SHAPE, TestFolder, make};
 use super::*;
 
 const CHILD: &str = "WIRELET_TEST_STATE_FOLDER";
@@ -37,7 +38,7 @@ fn whenever_it_is_killed_every_entry_is_whole() {
     let folder = TestFolder::new();
     let keys: Vec<_> = (0..300).map(|number| key(&SHAPE, number)).collect();
     for round in 0..8 {
-        let test = "table::tests::persist::killed::the_process_that_is_killed";
+        let test = "table::tests::persist_killed::the_process_that_is_killed";
         let mut child = Command::new(std::env::current_exe().expect("this very test"))
             .args(["--exact", test, "--nocapture"])
             .env(CHILD, &folder.0)
