@@ -32,11 +32,11 @@ export class LpmTable {
   @inline
   find(address: u32): u32 {
     const table = TableEntry.of(this);
-    const bits = table.groupMask;
-    let entry = load<u32>(table.tags + ((address >> (32 - bits)) << 2));
+    // Shifts count modulo 32: this is 32 less the root's bits.
+    const shift = 0 - table.tagsMask;
+    let entry = load<u32>(table.tags + ((address >> shift) << 2));
     if (entry >= TABLE_LPM_NODE) {
-      const shift = 24 - bits;
-      entry = nodeEntry(table, entry, address >> shift);
+      entry = nodeEntry(table, entry, address >> (shift - 8));
       // Behind a root of 16 bits there may be one more; behind one of 24 the engine puts none.
       if (entry >= TABLE_LPM_NODE) entry = nodeEntry(table, entry, address);
     }
@@ -72,7 +72,7 @@ export class Lpm6Table {
   @inline
   find(high: u64, low: u64): u32 {
     const table = TableEntry.of(this);
-    const bits = table.groupMask;
+    const bits = table.tagsMask;
     const entry = load<u32>(table.tags + ((<u32>(high >> ((64 - bits) as u64))) << 2));
     return (entry >= TABLE_LPM_NODE ? descend(table, entry, bits, high, low) : entry) - 1;
   }

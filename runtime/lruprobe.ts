@@ -1,4 +1,4 @@
-import { TABLE_TAG_BUSY } from './abi';
+import { TABLE_GROUP_ENTRIES, TABLE_TAG_BUSY } from './abi';
 import { TableEntry } from './tableentry';
 import { TableFields } from './tablefields';
 import { TableProbe } from './tableprobe';
@@ -14,14 +14,15 @@ export class LruProbe {
   @inline
   static find<K, V>(table: TableEntry, key: K, hash: u64, uses: bool): usize {
     const group = TableProbe.home(table, hash);
-    const hits = TableProbe.match(table, group, TableProbe.tag(hash));
+    let hits = TableProbe.match(table.tags + group, TableProbe.tag(hash)) & ENTRIES;
     if (hits == 0) return 0;
     const at = TableProbe.entry<K, V>(table, group, ctz(hits));
     if (TableFields.equal<K>(key, at)) {
       if (uses) LruProbe.touch(table, group, ctz(hits));
       return at + TableFields.padded<K>();
     }
-    if ((hits & (hits - 1)) == 0) return 0;
+    hits &= hits - 1;
+    if (hits == 0) return 0;
     return findFurther<K, V>(table, key, hash, uses);
   }
 
@@ -39,18 +40,19 @@ export class LruProbe {
   /** Makes an entry the youngest. */
   @inline
   static touch(table: TableEntry, group: u32, index: u32): void {
-    store<u32>(table.ages + (group << AGES_SHIFT) + (index << 2), table.tick());
+    store<u32>(table.ages + ((group + index) << 2), table.tick());
     table.mark(group);
   }
 }
 
-/** Bytes of a group's ages, as a shift. */
-const AGES_SHIFT: u32 = 6;
+/** The bits of a group's 15 tags. */
+const ENTRIES: u32 = (1 << TABLE_GROUP_ENTRIES) - 1;
 
 function findFurther<K, V>(table: TableEntry, key: K, hash: u64, uses: bool): usize {
   const group = TableProbe.home(table, hash);
   const tag = TableProbe.tag(hash);
-  for (let hits = TableProbe.match(table, group, tag); hits != 0; hits &= hits - 1) {
+  const all = TableProbe.match(table.tags + group, tag) & ENTRIES;
+  for (let hits = all; hits != 0; hits &= hits - 1) {
     const at = TableProbe.entry<K, V>(table, group, ctz(hits));
     if (!TableFields.equal<K>(key, at)) continue;
     if (uses) LruProbe.touch(table, group, ctz(hits));
@@ -61,11 +63,11 @@ function findFurther<K, V>(table: TableEntry, key: K, hash: u64, uses: bool): us
 
 /** A free entry of the group, or the one that was not used for longest, freed. */
 function room(table: TableEntry, group: u32): u32 {
-  const free = TableProbe.match(table, group, 0);
+  const free = TableProbe.freeOf(table, group);
   let index = <u32>ctz(free);
   if (free == 0) {
     index = oldest(table, group);
-    store<u8>(table.tags + (group << 4) + index, <u8>TABLE_TAG_BUSY);
+    store<u8>(table.tags + group + index, <u8>TABLE_TAG_BUSY);
     table.evict();
     table.count--;
   }
@@ -75,7 +77,7 @@ function room(table: TableEntry, group: u32): u32 {
 
 /** The index of the age that is furthest from the clock. */
 function oldest(table: TableEntry, group: u32): u32 {
-  const at = table.ages + (group << AGES_SHIFT);
+  const at = table.ages + (group << 2);
   const clock = i32x4.splat(<i32>table.clock);
   const idle0 = i32x4.sub(clock, v128.load(at));
   const idle1 = i32x4.sub(clock, v128.load(at, 16));

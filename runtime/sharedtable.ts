@@ -30,8 +30,7 @@ export class SharedTable<K, V> {
   getOr(key: K, otherwise: V): V {
     const table = TableEntry.of(this);
     const hash = TableFields.hash<K>(key, table.seed);
-    const at = TableProbe.find<K, V>(table, key, hash, false);
-    return at == 0 ? otherwise : load<V>(at);
+    return TableProbe.read<K, V>(table, key, hash, otherwise);
   }
 
   /** Whether `key` has a value. */

@@ -1,13 +1,13 @@
 import {
   TABLE_ENTRY_AGES,
   TABLE_ENTRY_CAPACITY,
+  TABLE_ENTRY_COPYING,
   TABLE_ENTRY_DIRTY,
-  TABLE_ENTRY_DIRTY_MASK,
   TABLE_ENTRY_ENTRIES,
-  TABLE_ENTRY_GROUP_MASK,
   TABLE_ENTRY_HEADER,
   TABLE_ENTRY_SEED,
   TABLE_ENTRY_TAGS,
+  TABLE_ENTRY_TAGS_MASK,
   TABLE_HEADER_CLOCK,
   TABLE_HEADER_COUNT,
   TABLE_HEADER_EVICTED,
@@ -47,10 +47,10 @@ export class TableEntry {
     return <usize>load<u32>(changetype<usize>(this), TABLE_ENTRY_AGES);
   }
 
-  /** Groups less one; bits of an LPM's root. */
+  /** And-ed with a hash, the offset of a group's tags; bits of an LPM's root. */
   @inline
-  get groupMask(): u32 {
-    return load<u32>(changetype<usize>(this), TABLE_ENTRY_GROUP_MASK);
+  get tagsMask(): u32 {
+    return load<u32>(changetype<usize>(this), TABLE_ENTRY_TAGS_MASK);
   }
 
   /** Keys or elements at most. */
@@ -65,12 +65,11 @@ export class TableEntry {
     return load<u64>(changetype<usize>(this), TABLE_ENTRY_SEED);
   }
 
-  /** Says that a group changes: whoever copies the table takes it again. */
+  /** Says that the group of these tags changes: while somebody copies, that is taken again. */
   @inline
   mark(group: u32): void {
-    const at = <usize>load<u32>(changetype<usize>(this), TABLE_ENTRY_DIRTY);
-    const mask = load<u32>(changetype<usize>(this), TABLE_ENTRY_DIRTY_MASK);
-    store<u8>(at + (group & mask), 1);
+    if (load<u32>(changetype<usize>(this), TABLE_ENTRY_COPYING) == 0) return;
+    store<u8>(<usize>load<u32>(changetype<usize>(this), TABLE_ENTRY_DIRTY) + (group >> 4), 1);
   }
 
   /** Keys in the table. */

@@ -43,7 +43,7 @@ export class TableFields {
   @inline
   static equal<K>(key: K, at: usize): bool {
     if (!isReference<K>()) {
-      return WireletWords.same(at, 0, TableFields.word<K>(key));
+      return load<u64>(at) == TableFields.word<K>(key);
       // @ts-expect-error: added by transform.js
     } else if (isDefined(key.__wireletEquals)) {
       // @ts-expect-error: added by transform.js
@@ -115,9 +115,10 @@ export class WireletWords {
     return sum ^ (sum >> 32);
   }
 
+  /** Bits of a word in memory that differ; a branch for each word would be dearer. */
   @inline
-  static same(at: usize, offset: usize, word: u64): bool {
-    return load<u64>(at + offset) == word;
+  static differ(at: usize, offset: usize, word: u64): u64 {
+    return load<u64>(at + offset) ^ word;
   }
 
   @inline

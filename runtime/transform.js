@@ -109,7 +109,7 @@ function methodsText(words) {
       return hash;
     }
     @inline __wireletEquals(at: usize): bool {
-      return ${words.map((word, i) => `WireletWords.same(at, ${i * 8}, ${word})`).join(' && ')};
+      return (${words.map((word, i) => `WireletWords.differ(at, ${i * 8}, ${word})`).join(' | ')}) == 0;
     }
     @inline __wireletWrite(at: usize): void {
       ${each((word, i) => `WireletWords.put(at, ${i * 8}, ${word});`)}

@@ -76,7 +76,7 @@ function install(guest: Guest, name: string, trie: Trie): void {
   table.entries = guest.tables.reserve(nodes.length * 1024);
   const all = new Uint32Array(guest.memory.buffer, table.entries, nodes.length * 256);
   for (const [index, node] of nodes.entries()) all.set(node, index * 256);
-  table.groups = trie.rootBits + 1;
+  table.rootBits = trie.rootBits;
   guest.tables.publish(table);
 }
 

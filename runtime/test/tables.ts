@@ -21,6 +21,8 @@ export interface Spec {
 export interface LaidOut extends Spec {
   entry: number;
   groups: number;
+  /** Of an LPM table, which tests fill themselves. */
+  rootBits: number;
   stride: number;
   header: number;
   tags: number;
@@ -81,8 +83,8 @@ export class Tables {
     put(abi.TABLE_ENTRY_ENTRIES, table.entries);
     put(abi.TABLE_ENTRY_AGES, table.ages);
     put(abi.TABLE_ENTRY_DIRTY, table.dirty);
-    put(abi.TABLE_ENTRY_DIRTY_MASK, this.options.marking ? table.groups - 1 : 0);
-    put(abi.TABLE_ENTRY_GROUP_MASK, table.groups - 1);
+    put(abi.TABLE_ENTRY_COPYING, this.options.marking ? 1 : 0);
+    put(abi.TABLE_ENTRY_TAGS_MASK, table.rootBits || (table.groups - 1) * 16);
     put(abi.TABLE_ENTRY_CAPACITY, table.capacity);
     put(abi.TABLE_ENTRY_STRIDE, table.stride);
     put(abi.TABLE_ENTRY_VALUE_OFFSET, padded(table.keyBytes));
@@ -110,7 +112,18 @@ export class Tables {
     const ages = this.reserve(spec.kind === abi.TABLE_LRU ? groups * 64 : 0);
     const dirty = this.reserve(keyed ? groups : 0);
     const entries = this.reserve(keyed ? groups * abi.TABLE_GROUP_ENTRIES * stride : 0);
-    const table = { ...spec, entry, groups, stride, header, tags, ages, dirty, entries };
+    const table = {
+      ...spec,
+      entry,
+      groups,
+      rootBits: 0,
+      stride,
+      header,
+      tags,
+      ages,
+      dirty,
+      entries,
+    };
     this.publish(table);
     return table;
   }

@@ -107,9 +107,9 @@ impl Hash<'_> {
     /// Where a key of that hash belongs.
     #[inline]
     pub fn home_of_hash(&self, hash: u64) -> Home {
-        let last = self.geometry.groups - 1;
-        let first = hash as usize & last;
-        let second = if self.is_lru() { first } else { (hash >> 32) as usize & last };
+        let group = |hash: u64| hash as usize / GROUP_TAG_BYTES & (self.geometry.groups - 1);
+        let first = group(hash);
+        let second = if self.is_lru() { first } else { group(hash >> 32) };
         Home { first, second, tag: TAG_USED | (hash >> 57) as u8 }
     }
 

@@ -199,8 +199,12 @@ impl Geometry {
             entries: address(self.entries),
             ages: address(self.ages),
             dirty: address(self.dirty),
-            dirty_mask: if tracking { last } else { 0 },
-            group_mask: if self.root_bits > 0 { self.root_bits } else { last },
+            copying: u32::from(tracking),
+            tags_mask: if self.root_bits > 0 {
+                self.root_bits
+            } else {
+                last * table::GROUP_TAG_BYTES as u32
+            },
             capacity: shape.capacity,
             seed,
             stride: self.stride as u32,

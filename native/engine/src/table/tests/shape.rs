@@ -43,7 +43,7 @@ fn what_no_table_can_be_is_refused() {
 
 /// First address and bytes of each part, in order of address.
 fn parts(shape: &Shape, entry: &TableEntry, bytes: usize) -> Vec<(u32, u32)> {
-    let groups = entry.group_mask + 1;
+    let groups = entry.tags_mask / 16 + 1;
     let mut parts = vec![
         (entry.header, 64),
         (entry.tags, groups * 16),
@@ -74,9 +74,10 @@ proptest! {
             prop_assert_eq!(pair[0].0 % 64, 0);
         }
         prop_assert!(table.geometry().bytes <= table.backing().bytes());
-        prop_assert!(entry.group_mask.wrapping_add(1).is_power_of_two());
-        prop_assert!((entry.group_mask + 1) * 8 >= shape.capacity);
-        prop_assert_eq!(entry.dirty_mask, if tracking { entry.group_mask } else { 0 });
+        let groups = entry.tags_mask / 16 + 1;
+        prop_assert!(groups.is_power_of_two() && entry.tags_mask == (groups - 1) * 16);
+        prop_assert!(groups * 8 >= shape.capacity);
+        prop_assert_eq!(entry.copying, u32::from(tracking));
         prop_assert_eq!((entry.value_offset % 8, entry.stride % 8), (0, 0));
         prop_assert!(entry.value_offset >= shape.key_bytes);
         prop_assert!(entry.stride >= entry.value_offset + shape.value_bytes);
