@@ -3,6 +3,7 @@
  * it is doing and stops it; no packet ever waits for this side.
  */
 
+import { Calls } from './calls.js';
 import {
   type FaultFolder,
   type ResolvedConfig,
@@ -33,8 +34,6 @@ const POLL_MS = 20;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
-/** A swap that is under way ends with an error when the lcores have; its caller should hear it. */
-const STOP_IDLE_MS = 500;
 
 export interface ApplianceOptions extends ResolveOptions {
   /** Rebuild faulted programs at once and on the lcore, so that offline results repeat. */
@@ -123,6 +122,7 @@ export class Appliance {
   readonly #xstats: string[][];
   readonly #events: Events;
   readonly #tables: Tables;
+  readonly #calls = new Calls();
   #page: StatsPage | undefined;
   #state: State = 'created';
   #startedAt = 0;
@@ -147,8 +147,10 @@ export class Appliance {
       () => this.#generations,
       () => this.#faultFolder(),
     );
+    const track = <T>(call: Promise<T>): Promise<T> => this.#calls.track(call);
     this.#generations = new Generations(named(config, programs), {
       native: this.#native,
+      track,
       stats: () => this.stats(),
       takeEvents: () => this.#takeEvents(),
       failed: (error) => this.#events.listeners.emit('error', error),
@@ -156,6 +158,7 @@ export class Appliance {
     });
     this.#tables = new Tables({
       native: this.#native,
+      track,
       typesOf: (program) =>
         this.#generations.running.programs.get(program)?.manifest?.tableTypes ?? [],
     });
@@ -250,17 +253,21 @@ export class Appliance {
     const name = programName(program, programNames(this.config));
     const given = this.config.programs.find((each) => each.name === name);
     const loaded = await loadProgram(options.source ?? given?.source ?? '');
-    let report: ShadowReport | undefined;
-    const { shadow } = options;
+    const { settings, shadow } = options;
+    // Before its turn in the queue: a rollback must not wait for a shadow run.
+    const seen = this.#generations.running;
+    const report = shadow && (await this.#shadow(name, loaded, settings, shadow));
     const change = await this.#generations.replace(
       [name],
-      (running) => withProgram(running, name, loaded, options.settings),
-      {
-        ...options,
-        before: async (next) => {
-          if (shadow) report = await this.#shadow(name, next, shadow);
-        },
+      (running) => {
+        if (shadow && !sameProgram(name, seen, running)) {
+          throw new WireletError('WIRELET_E_STATE', `${name} was changed during its shadow run`, {
+            hint: 'What was compared is not what runs any more: swap again.',
+          });
+        }
+        return withProgram(running, name, loaded, settings);
       },
+      options,
     );
     return report ? { change, shadow: report } : { change };
   }
@@ -274,13 +281,18 @@ export class Appliance {
     return this.#generations.rollback();
   }
 
-  async #shadow(name: string, next: Deployment, options: ShadowOptions): Promise<ShadowReport> {
-    const config = next.config.programs.find((each) => each.name === name);
-    const loaded = next.programs.get(name);
-    if (!config || !loaded) throw new WireletError('WIRELET_E_INTERNAL', `${name} is not there`);
-    const ports = next.config.ports.map((port) => port.name);
-    const candidate = nativeProgram(loaded, config);
-    const report = await runShadow(this.#native, candidate, ports, options);
+  async #shadow(
+    name: string,
+    loaded: LoadedProgram,
+    settings: Record<string, Setting> | undefined,
+    options: ShadowOptions,
+  ): Promise<ShadowReport> {
+    const { config } = withProgram(this.#generations.running, name, loaded, settings);
+    const ports = config.ports.map((port) => port.name);
+    const candidates = config.programs.filter((program) => program.name === name);
+    const [candidate] = candidates.map((program) => nativeProgram(loaded, program));
+    if (!candidate) throw new WireletError('WIRELET_E_INTERNAL', `${name} is not there`);
+    const report = await this.#calls.track(runShadow(this.#native, candidate, ports, options));
     refuseDifferent(report, options.maxDifferences);
     return report;
   }
@@ -344,7 +356,8 @@ export class Appliance {
   async #stop(drainMs: number): Promise<Stats> {
     try {
       if (this.#state === 'running') await this.#endLcores(drainMs);
-      await Promise.race([this.#generations.idle(), delay(STOP_IDLE_MS)]);
+      // Swaps and shadow runs end with an error when the lcores have.
+      await Promise.race([this.#calls.idle(), delay(STOP_GRACE_MS)]);
     } finally {
       clearInterval(this.#timer);
     }
@@ -400,6 +413,14 @@ function named(config: ResolvedConfig, programs: readonly LoadedProgram[]): Depl
     return program ? [[name, program] as const] : [];
   });
   return { config, programs: new Map(pairs) };
+}
+
+/** Whether `name` is the very module with the very settings in both. */
+function sameProgram(name: string, one: Deployment, other: Deployment): boolean {
+  const settings = ({ config }: Deployment) =>
+    config.programs.find((program) => program.name === name)?.settings;
+  const same = JSON.stringify(settings(one)) === JSON.stringify(settings(other));
+  return same && one.programs.get(name) === other.programs.get(name);
 }
 
 /** `running` with another module, and settings where there are new ones, for `name`. */

@@ -75,11 +75,6 @@ export interface PublishOptions {
   resetState?: boolean;
 }
 
-export interface ReplaceOptions extends PublishOptions {
-  /** Called when it is this call's turn; what it throws refuses the swap. */
-  before?: (next: Deployment) => Promise<void>;
-}
-
 /** What `apply` did. */
 export interface Applied {
   plan: Plan;
@@ -90,6 +85,8 @@ export interface Applied {
 /** What of the appliance is needed. */
 export interface Surroundings {
   native: NativeAppliance;
+  /** Remembers a call of the engine until it has ended. */
+  track<T>(call: Promise<T>): Promise<T>;
   stats(): Stats;
   /** Gives `onEvent` what the engine has to say until now. */
   takeEvents(): void;
@@ -131,11 +128,6 @@ export class Generations {
     return (known ?? this.#known[0])?.programs.get(program);
   }
 
-  /** Resolves when no call is under way. */
-  async idle(): Promise<void> {
-    await this.#queue;
-  }
-
   /** Runs `work` when the calls before it are done. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#queue.then(work);
@@ -169,11 +161,10 @@ export class Generations {
   replace(
     names: readonly string[],
     change: (running: Deployment) => Deployment,
-    { before, ...options }: ReplaceOptions = {},
+    options: PublishOptions = {},
   ): Promise<GenerationChange> {
     return this.exclusive(async () => {
       const next = change(this.running);
-      await before?.(next);
       const kept = namesOf(next).filter((name) => !names.includes(name));
       return this.#publish(next, new Set(kept), options);
     });
@@ -204,9 +195,8 @@ export class Generations {
     const publishes = !restart && needsGeneration(actions);
     if (!publishes) return { generation, actions, publishes, restart };
     const spec = specOf(aligned(desired, this.running), keptPrograms(actions), options);
-    const { tables } = await this.#around.native
-      .swap({ ...spec, dryRun: true })
-      .catch(rethrowNative);
+    const { native, track } = this.#around;
+    const { tables } = await track(native.swap({ ...spec, dryRun: true })).catch(rethrowNative);
     const rows = tables.map((table): Action => ({ kind: 'table', ...table }));
     return { generation, actions: [...actions, ...rows], publishes, restart };
   }
@@ -247,7 +237,7 @@ export class Generations {
     this.#pending = next;
     let done: NativeSwap;
     try {
-      done = await call().catch(rethrowNative);
+      done = await this.#around.track(call()).catch(rethrowNative);
     } catch (thrown) {
       const error = asWireletError(thrown);
       this.#settle(this.#published(error), next, kept);

@@ -36,6 +36,7 @@ export {
   type Setting,
   type WireletConfig,
 } from './config/schema.js';
+export { type ServeOptions, serveAppliance } from './control/serve.js';
 export { type ErrorCode, WireletError } from './error.js';
 export type { ApplianceEvents, LogLine, Quarantine } from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
@@ -48,3 +49,4 @@ export { type Conservation, conservation, type PortConservation } from './stats/
 export type { Percentiles } from './stats/histogram.js';
 export type { PacketLoss } from './stats/loss.js';
 export type { LcoreStats, PortStats, ProgramStats, Stats } from './stats/stats.js';
+export type { TableInfo, TableOptions, TableRow, Tables } from './tables/live.js';

@@ -41,6 +41,7 @@ beforeEach(() => {
   const page = new StatsPage(() => native.statsPage());
   generations = new Generations(deployment({ guard: 'g1', count: 'c1' }), {
     native,
+    track: (call) => call,
     stats: () => decodeStats(page.read(), { ...NAMES, programs: native.slots }, ROOM),
     takeEvents: () => {
       for (const event of native.events()) generations.onEvent(event);

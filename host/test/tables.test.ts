@@ -14,7 +14,7 @@ function stats(elapsedMs: number, rx: number, dropped: number): Stats {
   const groups = [{ lcore: zero, ports: [zero, zero], programs: [zero] }];
   const page = { lcores: 1, ports: 2, programs: 1, cyclesHz: 1, frames: 1, generation: 1 };
   const names = { ports: ['in', 'out'], programs: ['guard'], xstats: [['missed'], []] };
-  const decoded = decodeStats({ ...page, faults: 0, groups }, names, { elapsedMs, framesUsed: 0 });
+  const decoded = decodeStats({ ...page, groups }, names, { elapsedMs, framesUsed: 0 });
   const port = decoded.ports.in;
   if (port) {
     Object.assign(port, { rx, forwarded: rx - dropped, dropped, xstats: { missed: 3 } });

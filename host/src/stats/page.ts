@@ -8,7 +8,6 @@ import {
   LCORE_BLOCK_SEQUENCE,
   PAGE_HEADER_ABI,
   PAGE_HEADER_CYCLES_HZ,
-  PAGE_HEADER_FAULTS,
   PAGE_HEADER_FRAMES,
   PAGE_HEADER_GENERATION,
   PAGE_HEADER_LCORES,
@@ -38,7 +37,6 @@ export interface PageSnapshot extends PageShape {
   cyclesHz: number;
   frames: number;
   generation: number;
-  faults: number;
   /** One block group per lcore; `read` takes a byte offset out of abi.ts. */
   groups: BlockGroup[];
 }
@@ -121,7 +119,6 @@ export class StatsPage {
       cyclesHz: header.number(PAGE_HEADER_CYCLES_HZ),
       frames: header.number(PAGE_HEADER_FRAMES),
       generation: header.number(PAGE_HEADER_GENERATION),
-      faults: header.number(PAGE_HEADER_FAULTS),
       groups: Array.from({ length: this.#shape.lcores }, (_, index) => this.#readGroup(index)),
     };
   }

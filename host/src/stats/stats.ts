@@ -120,7 +120,7 @@ export interface Stats {
   /** Milliseconds since the start. */
   elapsedMs: number;
   generation: number;
-  /** Of all programs. */
+  /** Of all programs, those included that have gone since. */
   faults: number;
   /** Frames of the region. */
   frames: number;
@@ -149,8 +149,15 @@ export function decodeStats(page: PageSnapshot, names: StatsNames, measured: Mea
     page.groups.flatMap((blocks) => blocks[kind].slice(index, index + 1));
   return {
     ...measured,
-    generation: page.generation,
-    faults: page.faults,
+    // The newest that an lcore has taken over; the page itself names the first one only.
+    generation: Math.max(
+      page.generation,
+      ...page.groups.map(({ lcore }) => lcore.number(LCORE_BLOCK_GENERATION)),
+    ),
+    faults: page.groups.reduce(
+      (total, { programs }) => total + sum(programs, PROGRAM_BLOCK_FAULTS),
+      0,
+    ),
     frames: page.frames,
     lcores: page.groups.map(({ lcore }) => decodeLcore(lcore, page.cyclesHz)),
     ports: byName(names.ports, (index) =>

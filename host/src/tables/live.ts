@@ -54,6 +54,8 @@ export interface TableOptions {
 /** What of the appliance is needed. */
 export interface TableSurroundings {
   native: NativeAppliance;
+  /** Remembers a call of the engine until it has ended. */
+  track<T>(call: Promise<T>): Promise<T>;
   /** Types of keys and values of a program that runs. */
   typesOf(program: string): readonly NativeTableType[];
 }
@@ -182,8 +184,10 @@ export class Tables {
     value: Uint8Array,
     { lcore = ALL_LCORES }: TableOptions,
   ): Promise<void> {
-    const { native } = this.#around;
-    await coded(() => native.tableSet(program, name, lcore, key, value)).catch(rethrowNative);
+    const { native, track } = this.#around;
+    await coded(() => track(native.tableSet(program, name, lcore, key, value))).catch(
+      rethrowNative,
+    );
   }
 
   deleteBytes(
@@ -191,8 +195,8 @@ export class Tables {
     key: Uint8Array,
     { lcore = ALL_LCORES }: TableOptions,
   ): Promise<boolean> {
-    const { native } = this.#around;
-    return coded(() => native.tableDelete(program, name, lcore, key)).catch(rethrowNative);
+    const { native, track } = this.#around;
+    return coded(() => track(native.tableDelete(program, name, lcore, key))).catch(rethrowNative);
   }
 
   async replaceBytes(
@@ -201,8 +205,10 @@ export class Tables {
     values: Uint8Array[],
     { lcore = ALL_LCORES }: TableOptions,
   ): Promise<void> {
-    const { native } = this.#around;
-    await coded(() => native.tableReplace(program, name, lcore, keys, values)).catch(rethrowNative);
+    const { native, track } = this.#around;
+    await coded(() => track(native.tableReplace(program, name, lcore, keys, values))).catch(
+      rethrowNative,
+    );
   }
 
   #codec(table: NativeTable): TableCodec {

@@ -19,6 +19,11 @@ use crate::table::{Table, TableCopy};
 const EXAMPLES_MAX: usize = 64;
 /// Between two looks at the samples.
 const PAUSE: Duration = Duration::from_millis(2);
+/// A candidate that has faulted so often is known well enough; each fault costs a new instance, and
+/// packets come faster than those.
+const FAULTS_MAX: u64 = 64;
+/// How long what was sampled may take to run after the time is over.
+const REST: Duration = Duration::from_secs(1);
 
 /// What to run beside what.
 #[derive(Clone, Debug)]
@@ -61,6 +66,8 @@ pub struct ShadowReport {
     pub fault: Option<(Fault, Option<usize>)>,
 }
 
+const EMPTY: Sample = Sample { length: 0, port: 0, mark: 0, now_ns: 0, bytes: [0; SAMPLE_BYTES] };
+
 /// One lcore's pair, and where its packets come from.
 struct Pair {
     lcore: usize,
@@ -77,17 +84,23 @@ struct Pair {
 pub fn run(changes: &Mutex<Changes>, config: ShadowConfig) -> Result<ShadowReport, Error> {
     let lock = || changes.lock().unwrap_or_else(PoisonError::into_inner);
     let (slot, program, mut pairs) = begin(&mut lock(), &config)?;
+    let control = Arc::clone(&lock().control);
     let mut report = ShadowReport::default();
-    let started = Instant::now();
+    let until = Instant::now() + config.duration;
     let mut result = Ok(());
-    while started.elapsed() < config.duration && result.is_ok() {
-        result = pairs.iter_mut().try_for_each(|pair| pair.run(&mut report));
+    while Instant::now() < until && result.is_ok() && report.faults[1] < FAULTS_MAX {
+        result = control.check_all_run().and_then(|()| run_all(&mut pairs, &mut report, until));
         std::thread::sleep(PAUSE);
     }
     let ended = end(&mut lock(), slot, &program, pairs.len(), &mut report);
-    // What was sampled until then counts too.
-    result.and_then(|()| pairs.iter_mut().try_for_each(|pair| pair.run(&mut report)))?;
+    // What was sampled until then counts too, as far as it gets.
+    result.and_then(|()| run_all(&mut pairs, &mut report, Instant::now() + REST))?;
+    report.lost += pairs.iter_mut().map(Pair::discard).sum::<u64>();
     ended.map(|()| report)
+}
+
+fn run_all(pairs: &mut [Pair], report: &mut ShadowReport, until: Instant) -> Result<(), Error> {
+    pairs.iter_mut().try_for_each(|pair| pair.run(report, until))
 }
 
 fn begin(
@@ -204,11 +217,11 @@ fn end(
 }
 
 impl Pair {
-    /// Runs what has arrived, burst by burst as the lcore had it.
-    fn run(&mut self, report: &mut ShadowReport) -> Result<(), Error> {
-        let empty = Sample { length: 0, port: 0, mark: 0, now_ns: 0, bytes: [0; SAMPLE_BYTES] };
-        let mut samples = vec![empty; limits::BURST_MAX];
-        loop {
+    /// Runs what has arrived, burst by burst as the lcore had it. A candidate that is slower than
+    /// packets come would never be done, so this ends at `until`.
+    fn run(&mut self, report: &mut ShadowReport, until: Instant) -> Result<(), Error> {
+        let mut samples = vec![EMPTY; limits::BURST_MAX];
+        while Instant::now() < until && report.faults[1] < FAULTS_MAX {
             let count = self.samples.pop(&mut samples);
             if count == 0 {
                 return Ok(());
@@ -217,6 +230,14 @@ impl Pair {
                 self.run_burst(burst, report)?;
             }
         }
+        Ok(())
+    }
+
+    /// Throws away what has arrived and says how many packets that was.
+    fn discard(&mut self) -> u64 {
+        let mut samples = vec![EMPTY; limits::BURST_MAX];
+        let counts = std::iter::from_fn(|| Some(self.samples.pop(&mut samples)));
+        counts.take_while(|&count| count > 0).map(|count| count as u64).sum()
     }
 
     fn run_burst(&mut self, burst: &[Sample], report: &mut ShadowReport) -> Result<(), Error> {

@@ -12,4 +12,5 @@ mod door_limits;
 mod faults;
 mod hostile;
 mod lcores;
+mod shadow;
 mod swap;
