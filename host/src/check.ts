@@ -48,5 +48,6 @@ export function standalone(
     settings: encodeSettings(settings),
     deadlineNs: DEADLINE_DEFAULT_NS,
     onFault: 'drop',
+    tableTypes: program.manifest?.tableTypes ?? [],
   };
 }

@@ -276,7 +276,17 @@ export interface NativeRunner {
     packets: Uint8Array[];
     fault?: NativeFault;
   };
+  /** Puts another version in its place, with counters and tables; or throws, and it stays. */
+  swap(program: NativeProgram): void;
   counters(): NativeCounter[];
+  tables(): NativeTable[];
+  /** Entries from `cursor` (0 at first) on, at most `max`. */
+  tableRead(table: string, cursor: number, max: number): NativeTablePart;
+  /** LPM: the longest match of an address. */
+  tableGet(table: string, key: Uint8Array): Uint8Array | null;
+  tableSet(table: string, key: Uint8Array, value: Uint8Array): void;
+  /** False when the key was not there. */
+  tableDelete(table: string, key: Uint8Array): boolean;
   logs(): string[];
   close(): void;
 }

@@ -42,6 +42,7 @@ export {
   type TestProgramOptions,
   testProgram,
 } from './program.js';
+export { TestTable } from './table.js';
 
 declare module 'vitest' {
   interface Matchers<T> extends PacketMatchers<T> {}

@@ -8,11 +8,18 @@ import { standalone } from '../check.js';
 import type { Setting } from '../config/schema.js';
 import { WireletError } from '../error.js';
 import { faultOf } from '../fault.js';
-import { coded, type NativeFault, type NativeRunner, native } from '../native.js';
+import {
+  coded,
+  type NativeFault,
+  type NativeProgram,
+  type NativeRunner,
+  native,
+} from '../native.js';
 import { type LoadedProgram, loadProgram } from '../program.js';
 import { didYouMean } from '../suggest.js';
 import { FaultError } from './fault-error.js';
 import type { Outcome } from './outcome.js';
+import { TestTable } from './table.js';
 
 export interface TestProgramOptions {
   settings?: Record<string, Setting>;
@@ -31,6 +38,7 @@ export interface SendAllOptions extends SendOptions {
 }
 
 const BURST_DEFAULT = 64;
+const NS_PER_MS = 1e6;
 
 type Caller = TestProgram['send'] | TestProgram['sendAll'];
 
@@ -53,8 +61,8 @@ export async function testProgram(
 
 export class TestProgram {
   readonly name: string;
-  readonly #program: LoadedProgram;
-  readonly #options: TestProgramOptions;
+  #program: LoadedProgram;
+  #options: TestProgramOptions;
   #runner: NativeRunner;
   #logs: string[] = [];
 
@@ -105,6 +113,29 @@ export class TestProgram {
     if (value !== undefined) return value;
     const near = didYouMean(name, Object.keys(counters));
     throw new WireletError('WIRELET_E_COUNTERS', `${this.name} has no counter "${name}"${near}`);
+  }
+
+  /** One of its tables. @throws WIRELET_E_TABLE_UNKNOWN */
+  table(name: string): TestTable {
+    const tables = coded(() => this.#runner.tables());
+    const types = () => this.#program.manifest?.tableTypes ?? [];
+    const table = tables.find((each) => each.name === name);
+    if (table) return new TestTable(() => this.#runner, table, types());
+    const names = tables.map((each) => each.name);
+    const message = `${this.name} has no table "${name}"${didYouMean(name, names)}`;
+    throw new WireletError('WIRELET_E_TABLE_UNKNOWN', message);
+  }
+
+  /**
+   * Puts another version in its place, as a swap does while packets flow: counters and tables stay,
+   * tables grow or get longer values. When it fails, everything is as it was.
+   * @throws WIRELET_E_TABLE_SCHEMA, the codes of programs and modules
+   */
+  async swap(source: string | URL, options: TestProgramOptions = this.#options): Promise<void> {
+    const program = await loadProgram(source instanceof URL ? fileURLToPath(source) : source);
+    coded(() => this.#runner.swap(specOf(program, options, this.name)));
+    this.#program = program;
+    this.#options = options;
   }
 
   /** What it has logged since it was loaded. */
@@ -160,9 +191,15 @@ function checkedPacket(packet: Uint8Array): Uint8Array {
 }
 
 function openRunner(program: LoadedProgram, options: TestProgramOptions): NativeRunner {
-  const { settings = {}, deadlineMs } = options;
-  const spec = standalone(program, settings);
-  const deadline = deadlineMs === undefined ? {} : { deadlineNs: deadlineMs * 1e6 };
   const { Runner } = native();
-  return coded(() => new Runner({ ...spec, ...deadline }));
+  return coded(() => new Runner(specOf(program, options, program.name)));
+}
+
+function specOf(
+  program: LoadedProgram,
+  { settings = {}, deadlineMs }: TestProgramOptions,
+  name: string,
+): NativeProgram {
+  const spec = { ...standalone(program, settings), name };
+  return deadlineMs === undefined ? spec : { ...spec, deadlineNs: deadlineMs * NS_PER_MS };
 }

@@ -96,6 +96,20 @@ impl Runner {
         Ok(())
     }
 
+    /// Puts another version in the program's place. It gets counters and tables as they are, with
+    /// more room or longer values where it asks for those; when it fails, the old one stays.
+    ///
+    /// # Errors
+    /// As [`Program::new`] and [`Program::instantiate`]; `WIRELET_E_TABLE_SCHEMA`.
+    pub fn swap(&mut self, config: ProgramConfig) -> Result<(), Error> {
+        let program = Arc::new(Program::new(config, Arc::clone(&self.program.state))?);
+        let log = LogWriter::new(self.events.sender(0), 0);
+        let instance = program.instantiate_first(&self.places, log).map_err(|fault| fault.error)?;
+        self.program = program;
+        self.instance = Some(instance);
+        Ok(())
+    }
+
     /// Runs one burst. After a fault the next run has a fresh instance.
     ///
     /// # Errors

@@ -59,6 +59,12 @@ impl Runner {
         })
     }
 
+    /// Puts another version in the program's place, with its state.
+    #[napi]
+    pub fn swap(&mut self, program: ProgramSpec) -> napi::Result<()> {
+        guarded(|| self.open()?.swap(program.into_config()?))
+    }
+
     /// Runs one burst.
     #[napi]
     pub fn run(&mut self, packets: Vec<Uint8Array>, ports: Vec<u32>) -> napi::Result<RunResult> {
