@@ -22,7 +22,8 @@ const BURST: usize = 64;
 const WINDOW: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 5;
 const LONELY: usize = 2000;
-const DEVICES: [&str; 3] = ["af_packet:ours?tpacket=2", "af_packet:ours?tpacket=3", "tap:ours"];
+const DEVICES: [&str; 4] =
+    ["af_xdp:ours", "af_packet:ours?tpacket=2", "af_packet:ours?tpacket=3", "tap:ours"];
 
 fn main() {
     if !possible() {
@@ -92,7 +93,7 @@ const HEADER: [u8; 14] = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x88, 0xB5];
 
 fn measure(spec: &str, bytes: usize) {
     let (here, there) = (Namespace::new(), Namespace::new());
-    let veth = spec.starts_with("af_packet");
+    let veth = !spec.starts_with("tap");
     if veth {
         here.veth("ours", &there, "theirs");
     }

@@ -91,6 +91,8 @@ struct XdpDevice {
     tx_frames: usize,
     completes_checksums: bool,
     busy_polls: bool,
+    /// The last poll has found nothing.
+    quiet: bool,
     /// The kernel has not taken everything from the transmit ring.
     unsent: bool,
     /// The interface takes nothing before that time, when we ask again. 0 while it does.
@@ -164,6 +166,7 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
             tx_frames: options.tx_frames as usize,
             completes_checksums,
             busy_polls: options.busy_poll.is_some(),
+            quiet: true,
             unsent: false,
             refusing_until_ns: 0,
             counts: Counts::default(),
@@ -364,7 +367,8 @@ impl Device for XdpDevice {
         }
         let Some(socket) = &mut self.socket else { return 0 };
         let ready = socket.rx.ready(burst.len() as u32);
-        if ready == 0 {
+        self.quiet = ready == 0;
+        if self.quiet {
             self.refill(frames);
             self.ask_for_packets();
             return 0;
@@ -495,6 +499,10 @@ impl Device for XdpDevice {
             Some(_) if self.ledger.receiving() == 0 => Idle::Until(clock::now_ns() + STARVED_NS),
             Some(socket) => Idle::Readable(socket.raw_fd()),
         }
+    }
+
+    fn finished(&self) -> bool {
+        self.socket.is_none() || self.watch.gone() && self.quiet
     }
 
     fn take_error(&mut self) -> Option<Error> {
