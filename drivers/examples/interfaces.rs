@@ -1,10 +1,10 @@
 //! What real interfaces cost, one core for each side, in namespaces of its own (needs root):
 //! `cargo run --release -p wirelet-drivers --example interfaces`.
 //!
-//! Per device and size: packets a second that one lcore receives (the other core sends them through
-//! `af_packet` at the other end), that it sends, that it sends back; what a call that brought or took
-//! packets cost per packet; and the time from one end to the other and back for a packet that is
-//! alone.
+//! Per device and size: packets a second that one lcore receives (the other core sends them
+//! through `af_packet` at the other end), that it sends, that it sends back; what a call that
+//! brought or took packets cost per packet; and the time from one end to the other and back for a
+//! packet that is alone.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::sync::Arc;
