@@ -1,10 +1,10 @@
 //! What real interfaces cost, one core for each side, in namespaces of its own (needs root):
 //! `cargo run --release -p wirelet-drivers --example interfaces`.
 //!
-//! Per device and size: packets a second that one lcore receives (the other core sends them through
-//! `af_packet` at the other end), that it sends, that it sends back; what a call that brought or took
-//! packets cost per packet; and the time from one end to the other and back for a packet that is
-//! alone.
+//! Per device and size: packets a second that one lcore receives (the other core sends them
+//! through `af_packet` at the other end), that it sends, that it sends back; what a call that
+//! brought or took packets cost per packet; and the time from one end to the other and back for a
+//! packet that is alone.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::sync::Arc;
@@ -22,7 +22,8 @@ const BURST: usize = 64;
 const WINDOW: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 5;
 const LONELY: usize = 2000;
-const DEVICES: [&str; 3] = ["af_packet:ours?tpacket=2", "af_packet:ours?tpacket=3", "tap:ours"];
+const DEVICES: [&str; 4] =
+    ["af_xdp:ours", "af_packet:ours?tpacket=2", "af_packet:ours?tpacket=3", "tap:ours"];
 
 fn main() {
     if !possible() {
@@ -92,7 +93,7 @@ const HEADER: [u8; 14] = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x88, 0xB5];
 
 fn measure(spec: &str, bytes: usize) {
     let (here, there) = (Namespace::new(), Namespace::new());
-    let veth = spec.starts_with("af_packet");
+    let veth = !spec.starts_with("tap");
     if veth {
         here.veth("ours", &there, "theirs");
     }

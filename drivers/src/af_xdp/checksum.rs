@@ -1,8 +1,8 @@
 //! Completes checksums that a sender on this machine left to hardware.
 //!
 //! The kernel lets TCP and UDP write only the sum of the pseudo-header when the interface says that
-//! it can do the rest (CHECKSUM_PARTIAL). A veth, tap or virtio interface says so and then hands the
-//! packet over as it is. AF_XDP has no field that tells, but the packet does: its checksum field
+//! it can do the rest (CHECKSUM_PARTIAL). A veth, tap or virtio interface says so and then hands
+//! the packet over as it is. AF_XDP has no field that tells, but the packet does: its checksum field
 //! holds exactly the pseudo-header's sum, not inverted. A complete packet looks like that once in
 //! 65,536, and then its checksum is right, which is looked at before anything is written.
 
@@ -87,7 +87,8 @@ fn find_segment(head: &[u8], length: usize) -> Option<Segment> {
     Some(Segment { pseudo, ..segment })
 }
 
-/// RFC 791: header length in words, total length at 2, fragment at 6, protocol at 9, addresses at 12.
+/// RFC 791: header length in words, total length at 2, fragment at 6, protocol at 9, addresses
+/// at 12.
 fn find_in_ipv4(head: &[u8], at: usize) -> Option<(Segment, &[u8])> {
     let header_bytes = usize::from(*head.get(at)? & 0x0f) * 4;
     let total = usize::from(read_u16(head, at + 2)?);

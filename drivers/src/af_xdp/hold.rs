@@ -20,8 +20,8 @@ use super::program;
 use super::rules::Rules;
 use crate::interface::Interface;
 
-/// A process of ours that has just been killed needs a moment until the kernel has taken its program
-/// off. Nobody waits for the programs of others.
+/// A process of ours that has just been killed needs a moment until the kernel has taken its
+/// program off. Nobody waits for the programs of others.
 const ATTACH_PATIENCE: Duration = Duration::from_secs(2);
 const ATTACH_PAUSE: Duration = Duration::from_millis(10);
 

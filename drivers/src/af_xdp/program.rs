@@ -1,13 +1,14 @@
 //! The XDP program: looks into a packet as far as the rules ask, then hands it to the socket of its
 //! queue, or leaves it to the kernel.
 //!
-//! It is written anew for every set of rules, in the order below, and never reads past the packet's
-//! end: the kernel's verifier proves it, and a packet that is too short for a question does not fit.
+//! It is written anew for every set of rules, in the order below, and never reads past the end of
+//! the packet: the kernel's verifier proves it. A packet that is too short for a question does not
+//! fit.
 //!
 //! A VLAN tag that a sender or the hardware keeps beside the packet is lost when a packet is
-//! redirected, unless the program puts it back: it asks the driver for it (a kfunc, Linux 6.8). Only
-//! programs under the GPL may ask: **what this file writes** may be used under BSD-2-Clause or
-//! GPL-2.0.
+//! redirected, unless the program puts it back: it asks the driver for it (a kfunc, Linux 6.8).
+//! Only programs under the GPL may ask: **what this file writes** may be used under BSD-2-Clause
+//! or GPL-2.0.
 //!
 //! ```text
 //! tag       stack: whether there is a tag beside the packet, and which

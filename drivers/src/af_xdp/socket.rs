@@ -5,6 +5,7 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wirelet_abi::{Error, ErrorCode, limits};
@@ -58,7 +59,7 @@ pub(super) enum Kick {
 
 /// What is the same for all queues of a port.
 pub(super) struct Setup<'a> {
-    pub(super) region: &'a Region,
+    pub(super) region: &'a Arc<Region>,
     pub(super) chunks: Chunks,
     pub(super) interface: &'a str,
     pub(super) index: i32,

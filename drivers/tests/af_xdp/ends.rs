@@ -8,8 +8,8 @@ mod namespace;
 
 pub use namespace::Namespace;
 
-/// Puts this thread into a fresh network namespace, for the rest of its life. `None`, with a printed
-/// reason, where that is not allowed.
+/// Puts this thread into a fresh network namespace, for the rest of its life. `None`, with a
+/// printed reason, where that is not allowed.
 pub fn enter() -> Option<Namespace> {
     if !namespace::possible() {
         return None;

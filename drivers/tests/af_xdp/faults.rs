@@ -72,6 +72,31 @@ fn a_link_that_goes_down_is_told_and_comes_back() {
 }
 
 #[test]
+fn what_a_missing_carrier_drops_is_counted_one_by_one() {
+    let Some(_here) = enter() else { return };
+    let peer = join("here", "there", 1);
+    let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
+    let mut rig = Rig::new(1024, 2048);
+    let mut device = rig.open("af_xdp:here?rx=256&tx=256");
+    assert!(rig.send(&mut *device, &packet(60, 0)));
+    assert!(socket.receive(PATIENCE).is_some());
+    peer.ip("link set there down");
+    let taken = load(&mut rig, &mut *device, 100);
+    assert_eq!(device.in_flight(), 0);
+    assert_eq!((taken, stats(&*device).tx_errors), (3200, 3200));
+    peer.ip("link set there up");
+    until("the carrier is back", || {
+        let _ = device.take_error();
+        stats(&*device).link_up
+    });
+    let before = stats(&*device).tx_errors;
+    std::thread::sleep(Duration::from_millis(5));
+    load(&mut rig, &mut *device, 2);
+    assert_eq!(stats(&*device).tx_errors, before);
+    rig.close([device]);
+}
+
+#[test]
 fn an_interface_that_is_deleted_or_renamed_under_load_costs_no_frame() {
     let Some(_here) = enter() else { return };
     let peer = join("here", "there", 1);
@@ -104,7 +129,7 @@ fn an_interface_that_is_deleted_or_renamed_under_load_costs_no_frame() {
     assert_eq!(stats(&*device).tx_errors, errors + 320);
     // A socket without its interface is readable for ever: nobody may wait for it.
     assert_eq!((device.idle(), device.in_flight()), (Idle::Waker, 0));
-    assert!(!stats(&*device).link_up);
+    assert!(device.finished() && !stats(&*device).link_up);
     rig.close([device]);
 }
 

@@ -1,5 +1,5 @@
-//! `af_xdp` on veth pairs, in network namespaces that each test makes itself. Skipped, with a printed
-//! reason, where that takes a privilege that we don't have.
+//! `af_xdp` on veth pairs, in network namespaces that each test makes itself. Skipped, with a
+//! printed reason, where that takes a privilege that we don't have.
 
 mod bytes;
 mod ends;
