@@ -118,8 +118,10 @@ test('a step is fresh until something that it is made from changes', () => {
 
 test('closing lines are added up', () => {
   const line = 'test result: ok. 12 passed; 1 failed; 2 ignored; 0 measured; 3 filtered out';
-  const cargo = { name: 'cargo test', ended: '', ...readCargo(`x\n${line}\ny\n${line}\n`) };
-  expect(cargo).toMatchObject({ lines: [line, line], passed: 24, failed: 2, skipped: 4 });
+  const output = `x\n${line}\nskipped: network namespaces: not root\n${line}\n`;
+  const cargo = { name: 'cargo test', ended: '', ...readCargo(output) };
+  // A test that skips itself has passed, for libtest.
+  expect(cargo).toMatchObject({ lines: [line, line], passed: 23, failed: 2, skipped: 5 });
   const vitest = {
     name: 'vitest',
     lines: [' Tests  1 passed (1)'],
@@ -128,7 +130,7 @@ test('closing lines are added up', () => {
     skipped: 0,
   };
   const text = summary([cargo, { ...vitest, ended: 'vitest ended with 1' }]);
-  expect(text.endsWith('vitest ended with 1\n25 passed, 2 failed, 4 skipped\n')).toBe(true);
+  expect(text.endsWith('vitest ended with 1\n24 passed, 2 failed, 5 skipped\n')).toBe(true);
 });
 
 test('package-lock.json has what npm ci wants, for every system', () => {

@@ -12,6 +12,8 @@ export type SettingValue = number | boolean | string | string[] | number[];
 export interface Step {
   in: Uint8Array;
   out: Uint8Array | 'drop' | 'punt';
+  /** It comes out by a redirect. */
+  redirected?: true;
 }
 
 export interface Case {
@@ -26,6 +28,11 @@ export interface Case {
 /** A packet that comes out as it came in. */
 export function pass(packet: Uint8Array): Step {
   return { in: packet, out: packet };
+}
+
+/** A packet that is answered: the answer leaves by the port that it came in by. */
+export function answer(packet: Uint8Array, out: Uint8Array): Step {
+  return { in: packet, out, redirected: true };
 }
 
 /** A packet that does not come out. */
@@ -43,11 +50,12 @@ export interface CaseFile {
 /** The contents of the three files of a case, by extension. */
 export function caseFiles(test: Case): Record<'in.pcap' | 'out.pcap' | 'json', Uint8Array> {
   const outputs = test.steps.map((step) => step.out);
+  const redirected = test.steps.filter((step) => step.redirected).length;
   const pcap = writePcap(test.steps.map((step) => step.in));
   const verdicts = {
-    pass: outputs.filter((out) => out instanceof Uint8Array).length,
+    pass: outputs.filter((out) => out instanceof Uint8Array).length - redirected,
     drop: outputs.filter((out) => out === 'drop').length,
-    redirect: 0,
+    redirect: redirected,
     punt: outputs.filter((out) => out === 'punt').length,
   };
   const file: CaseFile = { settings: test.settings ?? {}, verdicts, counters: test.counters };

@@ -4,7 +4,7 @@ use wirelet_abi::{DropReason, ErrorCode};
 
 use crate::namespace::{Namespace, possible};
 use crate::raw::{Raw, assert_same, is_experiment, packet, tagged};
-use crate::rig::{Rig, drops, stats, until, xstat};
+use crate::rig::{Rig, drops, is_ready, stats, until, xstat};
 
 /// Both rings: all that follows holds for either.
 const SPECS: [&str; 2] = ["af_packet:ours?tpacket=2", "af_packet:ours?tpacket=3"];
@@ -137,6 +137,60 @@ fn queues_share_flows_and_nothing_arrives_twice() {
 }
 
 #[test]
+fn queues_that_open_under_load_receive_nothing_twice() {
+    if !possible() {
+        return;
+    }
+    for spec in SPECS {
+        let ((here, there), mut rig) = (wire(), Rig::new());
+        let mut peer = Raw::new(&there, "theirs");
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let mut seen = std::collections::BTreeSet::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut number = 0u64;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let mut packet = packet(0, 60);
+                    packet[20..28].copy_from_slice(&number.to_be_bytes());
+                    number += u64::from(peer.try_send(&packet));
+                }
+            });
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let mut queues = rig.try_open(&here, spec, 2).expect("two queues");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            for queue in &mut queues {
+                for bytes in rig.receive_rest(&mut **queue, is_experiment) {
+                    let number = u64::from_be_bytes(bytes[20..28].try_into().expect("8 bytes"));
+                    assert!(seen.insert(number), "{spec}: packet {number} twice");
+                }
+            }
+            rig.close(queues);
+        });
+        assert!(!seen.is_empty());
+    }
+}
+
+#[test]
+fn an_interface_that_is_replaced_at_once_is_gone_all_the_same() {
+    if !possible() {
+        return;
+    }
+    let ((here, there), mut rig) = (wire(), Rig::new());
+    let mut device = rig.open(&here, "af_packet:ours");
+    let index = here.index_of("ours");
+    here.ip("link del ours");
+    // The same name and the same number: only the socket knows that it is another one.
+    here.ip(&format!("link add ours index {index} type veth peer name other"));
+    here.ip("link set ours up");
+    here.ip("link set other up");
+    until(&mut rig, &mut *device, "gone", |device| device.finished());
+    assert_eq!(device.take_error().map(|error| error.code), Some(ErrorCode::InterfaceGone));
+    drop(there);
+    rig.close([device]);
+}
+
+#[test]
 fn what_finds_no_frame_waits_and_what_finds_no_room_is_the_kernels_drop() {
     if !possible() {
         return;
@@ -205,6 +259,8 @@ fn a_link_that_goes_down_comes_back() {
             assert!(rig.send(&mut *device, &packet(1, 60)), "it counts what it takes");
             assert_eq!(stats(&*device).tx_errors, errors + 1);
             assert!(device.take_error().is_none() && !device.finished());
+            device.flush();
+            assert!(!is_ready(device.idle()), "an error that waits would wake the lcore for ever");
             namespace.ip(&format!("link set {interface} up"));
             until(&mut rig, &mut *device, "up", |device| stats(device).link_up);
         }

@@ -63,6 +63,14 @@ impl Namespace {
         assert!(output.status.success(), "ip {words}: {errors}");
     }
 
+    /// The kernel's number of an interface.
+    #[allow(dead_code, reason = "not every test binary that has this file asks")]
+    pub fn index_of(&self, name: &str) -> u32 {
+        let name = std::ffi::CString::new(name).expect("a name");
+        // SAFETY: the name is a C string that lives during the call.
+        self.enter(|| unsafe { libc::if_nametoindex(name.as_ptr()) })
+    }
+
     /// A pair of joined interfaces, `here` and `there` in the namespace `other`; both up.
     pub fn veth(&self, here: &str, other: &Namespace, there: &str) {
         let path = other.path();
@@ -72,7 +80,8 @@ impl Namespace {
     }
 }
 
-/// Whether these tests can run here; says why not, past the test runner's capture.
+/// Whether these tests can run here; says why not, past the test runner's capture, so that the
+/// closing summary counts it (scripts/summary.js).
 pub fn possible() -> bool {
     let missing = if !is_root() {
         "not root"
@@ -81,7 +90,7 @@ pub fn possible() -> bool {
     } else {
         return true;
     };
-    let _ = writeln!(std::io::stderr(), "skipped: network namespaces: {missing}");
+    let _ = writeln!(std::io::stdout(), "skipped: network namespaces: {missing}");
     false
 }
 

@@ -181,6 +181,14 @@ pub fn wait(device: &mut dyn Device) {
     wait_any([device.idle()]);
 }
 
+/// Whether a wait for it would end at once.
+pub fn is_ready(idle: Idle) -> bool {
+    let Idle::Readable(fd) = idle else { return false };
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd that lives during the call.
+    unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+}
+
 fn wait_any<const N: usize>(idle: [Idle; N]) {
     let descriptor = |idle| match idle {
         Idle::Readable(fd) => fd,

@@ -1,0 +1,77 @@
+/**
+ * Network namespaces without names: each lives as long as a process that sleeps in it, so nothing
+ * is left behind whatever becomes of a test.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
+
+/** No namespace lives longer, even if nobody closes it. */
+const LIFETIME_S = 600;
+
+export class Namespace {
+  readonly #sleeper: ChildProcess;
+
+  private constructor(sleeper: ChildProcess) {
+    this.#sleeper = sleeper;
+  }
+
+  /** A new one, with nothing but loopback in it. */
+  static async create(): Promise<Namespace> {
+    const sleeper = spawn('unshare', ['--net', 'sleep', String(LIFETIME_S)], { stdio: 'ignore' });
+    const namespace = new Namespace(sleeper);
+    const ours = readlinkSync('/proc/self/ns/net');
+    for (let attempt = 0; attempt < 500; attempt++) {
+      if (readlinkSync(`/proc/${namespace.pid}/ns/net`) !== ours) return namespace;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    namespace.close();
+    throw new Error('unshare did not make a network namespace');
+  }
+
+  get pid(): number {
+    return this.#sleeper.pid ?? 0;
+  }
+
+  /** The words of a command that run `command` inside. */
+  inside(command: readonly string[]): [string, string[]] {
+    return ['nsenter', [`--net=/proc/${this.pid}/ns/net`, ...command]];
+  }
+
+  /** What `command` prints; fails when it does. */
+  run(...command: string[]): string {
+    const [file, args] = this.inside(command);
+    return execFileSync(file, args, { encoding: 'utf8', timeout: 60_000 });
+  }
+
+  /** `ip` with these words. */
+  ip(words: string): void {
+    this.run('ip', ...words.split(' '));
+  }
+
+  /** A pair of joined interfaces, `here` and `there` in `other`; both up. */
+  veth(here: string, other: Namespace, there: string): void {
+    this.ip(`link add ${here} type veth peer name ${there} netns ${other.pid}`);
+    this.ip(`link set ${here} up`);
+    other.ip(`link set ${there} up`);
+  }
+
+  close(): void {
+    this.#sleeper.kill('SIGKILL');
+  }
+}
+
+/** Why these tests can't run here; undefined when they can. */
+export function obstacle(...tools: string[]): string | undefined {
+  if (process.getuid?.() !== 0) return 'not root';
+  const missing = ['ip', 'unshare', 'nsenter', ...tools].filter((tool) => !exists(tool));
+  return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`;
+}
+
+function exists(tool: string): boolean {
+  try {
+    execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
