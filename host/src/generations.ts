@@ -106,6 +106,8 @@ export class Generations {
   #previous: Deployment | undefined;
   #pending: Deployment | undefined;
   #held: NativeEvent[] = [];
+  /** Changes after one that is not announced yet, because its counters are still on their way. */
+  #waiting: GenerationChange[] | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(first: Deployment, around: Surroundings) {
@@ -243,22 +245,39 @@ export class Generations {
       this.#settle(this.#published(error), next, kept);
       const { generation: to, changed } = this.running;
       const late = { ...change, to, programs: [...changed], reason: error.message, at: Date.now() };
-      if (this.#published(error) === to) this.#around.changed(late);
+      this.#announceFirst(this.#published(error) === to ? late : undefined);
       throw thrown;
     }
     const total = performance.now() - begin;
     this.#settle(done.generation, next, kept);
-    const finished: GenerationChange = {
-      ...change,
-      to: done.generation,
-      programs: [...this.running.changed],
-      at: Date.now(),
-      tables: done.tables,
-      timesMs: { ...timesOf(done), ...built, total },
-      loss: lossBetween(before, await this.#countersOf(done.generation)),
-    };
-    this.#around.changed(finished);
-    return finished;
+    const { changed } = this.running;
+    let finished: GenerationChange | undefined;
+    try {
+      finished = {
+        ...change,
+        to: done.generation,
+        programs: [...changed],
+        at: Date.now(),
+        tables: done.tables,
+        timesMs: { ...timesOf(done), ...built, total },
+        loss: lossBetween(before, await this.#countersOf(done.generation)),
+      };
+      return finished;
+    } finally {
+      this.#announceFirst(finished);
+    }
+  }
+
+  #announce(change: GenerationChange): void {
+    if (this.#waiting) this.#waiting.push(change);
+    else this.#around.changed(change);
+  }
+
+  /** Announces what a call has done, then what happened until it could be announced. */
+  #announceFirst(change: GenerationChange | undefined): void {
+    const later = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const each of change ? [change, ...later] : later) this.#around.changed(each);
   }
 
   /** A swap that timed out is published all the same, and an lcore will come around. */
@@ -275,6 +294,7 @@ export class Generations {
     this.#pending = undefined;
     const isBefore = (event: NativeEvent) => event.generation < (generation ?? 0);
     for (const event of held.filter(isBefore)) this.#believe(event);
+    this.#waiting = [];
     if (generation !== undefined && generation > this.running.generation) {
       const gone = namesOf(this.running).filter((name) => !namesOf(next).includes(name));
       const fresh = namesOf(next).filter((name) => !kept.has(name));
@@ -291,7 +311,7 @@ export class Generations {
     if (kind === 'rollback' && generation === 0) this.#around.failed(stuck(event));
     if (generation <= old.generation || kind !== 'rollback') return;
     this.#advance(generation, this.#previous ?? old, old.changed);
-    this.#around.changed({
+    this.#announce({
       kind,
       from: old.generation,
       to: generation,

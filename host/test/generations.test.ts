@@ -232,6 +232,23 @@ describe('going back', () => {
     await generations.apply(deployment({ guard: 'g3', count: 'c1' }));
     expect(generations.running.generation).toBe(4);
     expect(moduleOf('guard')).toBe('g2');
+    expect(changes.map(({ kind, to }) => [kind, to])).toEqual([
+      ['swap', 2],
+      ['swap', 3],
+      ['rollback', 4],
+    ]);
+  });
+
+  it('by itself while the counters of a swap are awaited is announced after it', async () => {
+    // An lcore whose counters do not show the swap yet.
+    native.page.lcore(0, LCORE_BLOCK_GENERATION, 2);
+    const applied = generations.apply(deployment({ guard: 'g3', count: 'c1' }));
+    await expect.poll(() => generations.running.generation).toBe(3);
+    generations.onEvent(nativeEvent({ kind: 'rollback', name: 'guard', generation: 4 }));
+    expect(moduleOf('guard')).toBe('g2');
+    native.page.lcore(0, LCORE_BLOCK_GENERATION, 4);
+    expect((await applied).change).toMatchObject({ kind: 'swap', from: 2, to: 3 });
+    expect(changes.map(({ to }) => to)).toEqual([2, 3, 4]);
   });
 });
 

@@ -2,7 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { ControlClient } from '../src/control/client.js';
+import type { Status } from '../src/control/status.js';
 import { BINARY, type Ended, jsonOf, wirelet } from './binary.js';
 
 const START_MS = 50_000;
@@ -53,6 +55,17 @@ export class Running {
     const ended = await this.run(...args, '--json');
     if (ended.status !== 0) throw new Error(`${args.join(' ')}: ${ended.stderr}`);
     return jsonOf(ended).data;
+  }
+
+  /** What it says of itself, asked without a process in between. */
+  async status(): Promise<Status> {
+    const socket = join(this.folder, 'wirelet', `${basename(this.folder)}.sock`);
+    const client = await ControlClient.connect(socket);
+    try {
+      return (await client.ask('status', {})) as Status;
+    } finally {
+      client.close();
+    }
   }
 
   /** Waits for a text in the output of the appliance. */
