@@ -38,19 +38,9 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, folder, rounds] = &arguments[..] else { return Err("lookups FOLDER ROUNDS".into()) };
     let rounds = rounds.parse()?;
-    let sizes: &[u32] = if std::env::var("R").is_ok() {
-        &[]
-    } else if std::env::var("ONLY").is_ok() {
-        &[10]
-    } else {
-        &[10, 16, 20]
-    };
-    for &bits in sizes {
+    for bits in [10, 16, 20] {
         numbers(Path::new(folder), bits, rounds)?;
         flows(Path::new(folder), bits, rounds)?;
-    }
-    if std::env::var("ONLY").is_ok() {
-        return Ok(());
     }
     routes(Path::new(folder), rounds)
 }
