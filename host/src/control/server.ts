@@ -268,7 +268,6 @@ async function removeStale(path: string): Promise<void> {
     const message = `${path} is there and is no socket`;
     throw new WireletError('WIRELET_E_CONTROL', message, { hint: 'Name another with --socket.' });
   }
-  if (await answers(path)) throw taken(path);
   const lock = `${path}.lock`;
   if (!takeLock(lock)) {
     await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
