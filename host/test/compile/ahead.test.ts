@@ -18,8 +18,8 @@ beforeEach(() => {
 });
 afterEach(() => compiler.close());
 
-/** Long enough for the thread to begin the next run after a reply. */
-const BEGUN_MS = 300;
+/** Long enough for the thread to begin the next run after a reply, and to read the SDK for it. */
+const BEGUN_MS = 2000;
 
 function jobOf(home: string, runtime = runtimeFolder()) {
   const options = resolvedOptions(loadProfile(home).options, runtimeFolder());
