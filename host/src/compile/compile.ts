@@ -60,7 +60,7 @@ export interface CompiledProgram {
 const BUILD = 2;
 
 /** What the compiler's thread is made of. */
-const THREAD = ['worker.js', 'entry.js', 'schema.js', 'known-tables.js'];
+const THREAD = ['worker.js', 'asc-run.js', 'entry.js', 'schema.js', 'known-tables.js'];
 
 const resolver = createRequire(import.meta.url);
 
