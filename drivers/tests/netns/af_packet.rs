@@ -137,41 +137,6 @@ fn queues_share_flows_and_nothing_arrives_twice() {
 }
 
 #[test]
-fn queues_that_open_under_load_receive_nothing_twice() {
-    if !possible() {
-        return;
-    }
-    for spec in SPECS {
-        let ((here, there), mut rig) = (wire(), Rig::new());
-        let mut peer = Raw::new(&there, "theirs");
-        let stop = std::sync::atomic::AtomicBool::new(false);
-        let mut seen = std::collections::BTreeSet::new();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut number = 0u64;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    let mut packet = packet(0, 60);
-                    packet[20..28].copy_from_slice(&number.to_be_bytes());
-                    number += u64::from(peer.try_send(&packet));
-                }
-            });
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            let mut queues = rig.try_open(&here, spec, 2).expect("two queues");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
-            for queue in &mut queues {
-                for bytes in rig.receive_rest(&mut **queue, is_experiment) {
-                    let number = u64::from_be_bytes(bytes[20..28].try_into().expect("8 bytes"));
-                    assert!(seen.insert(number), "{spec}: packet {number} twice");
-                }
-            }
-            rig.close(queues);
-        });
-        assert!(!seen.is_empty());
-    }
-}
-
-#[test]
 fn an_interface_that_is_replaced_at_once_is_gone_all_the_same() {
     if !possible() {
         return;
