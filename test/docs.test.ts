@@ -7,14 +7,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  DEVICE_SOURCES,
-  deviceOptions,
-  dropReasons,
-  limits,
-  withRows,
-} from '../scripts/tables.js';
 import { DRIVERS, WRAPPERS } from '../host/src/device.js';
+import { DEVICE_SOURCES, deviceOptions, dropReasons, limits, withRows } from '../scripts/tables.js';
 import { blocksOf, linksOf } from './docs/blocks.js';
 import { Clone } from './docs/clone.js';
 import { missingLines } from './docs/output.js';

@@ -1,9 +1,9 @@
 /**
- * A table of a million flows that every packet changes: swapped, grown, rolled back, and its process
- * killed at random moments. After each, every entry is held against a model (million/model.js) that
- * knows what the n-th packet does.
+ * A table of a million flows that every packet changes: swapped, grown, rolled back, and its
+ * process killed at random moments. After each, every entry is held against a model
+ * (million/model.js) that knows what the n-th packet does.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
@@ -79,7 +79,8 @@ test('swaps, a growth and a rollback lose and tear no entry', { timeout: 900_000
 
 /** Runs the appliance for `ms` in a process of its own, and kills that. */
 async function runAndKill(folder: string, ms: number): Promise<void> {
-  const running = spawn(process.execPath, [CHILD, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];
+  const running = spawn(process.execPath, [CHILD, folder], { stdio });
   child = running;
   await new Promise<void>((resolve, reject) => {
     running.stdout?.once('data', () => resolve());
@@ -92,7 +93,7 @@ async function runAndKill(folder: string, ms: number): Promise<void> {
   await ended;
 }
 
-test('killed at random moments, the state is found again, whole', { timeout: 900_000 }, async () => {
+test('killed at random moments, it is found again, whole', { timeout: 900_000 }, async () => {
   const folder = mkdtempSync('/dev/shm/wirelet-million-');
   folders.push(folder);
   const model = new Model();

@@ -108,7 +108,7 @@ describe('state under traffic', { timeout: 120_000 }, () => {
     expect([...last.values()].every(({ bytes }) => bytes === undefined)).toBe(true);
   });
 
-  test('another shape is refused with both shown, and begins empty when that is asked', async () => {
+  test('another shape is refused with both shown, or begins empty when asked', async () => {
     const appliance = await start();
     const refused = await appliance
       .swap('flows', { source: version('reshaped') })

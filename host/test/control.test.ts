@@ -156,7 +156,8 @@ describe('a request', () => {
   it('nested without end is answered', async () => {
     await serve(({ params }) => params);
     const deep = '['.repeat(100_000) + ']'.repeat(100_000);
-    const line = `{"version":1,"id":1,"method":"plan","params":{"directory":"/","config":${deep}}}\n`;
+    const params = `{"directory":"/","config":${deep}}`;
+    const line = `{"version":1,"id":1,"method":"plan","params":${params}}\n`;
     const [reply] = await say(line);
     expect(reply).toHaveProperty('error.code');
   });

@@ -15,7 +15,7 @@ import {
   Verdict,
 } from '@wirelet/runtime';
 
-/** Where the time to live stands in an IPv4 header (RFC 791), and what we answer with (RFC 1700). */
+/** Where the time to live stands in an IPv4 header (RFC 791), and what we answer (RFC 1700). */
 const TIME_TO_LIVE: u32 = 8;
 const HOPS: u8 = 64;
 /** First address that is no host's: multicast, reserved, broadcast. */

@@ -45,7 +45,7 @@ export class Model {
       if (seen[key] && !deleted.has(key)) throw new Error(`twice: ${name}`);
       count += 1 - seen[key];
       seen[key] = 1;
-      const whole = check === ((Math.imul(step, 0x9e3779b1) ^ key) >>> 0);
+      const whole = check === (Math.imul(step, 0x9e3779b1) ^ key) >>> 0;
       if (!whole || keyOf(step - 1) !== key) throw new Error(`torn: ${name}`);
       if (step > last || step < before[key]) throw new Error(`not its last value: ${name}`);
       if (step <= first && step !== before[key]) throw new Error(`deleted before: ${name}`);

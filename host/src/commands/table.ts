@@ -112,10 +112,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'dev',
     summary: 'run an appliance, and replace what is saved while packets flow',
     description: [
-      'As `run`, and watches the config and every file that its programs were built from, imports ' +
-        'and the guest SDK included. What is saved is compiled, checked and swapped; programs that ' +
-        'are saved together are one generation, and a config is applied. When anything fails on the ' +
-        'way, the error is shown with its lines and what ran before goes on.',
+      'As `run`, and watches the config and every file that its programs were built from, ' +
+        'imports and the guest SDK included. What is saved is compiled, checked and swapped; ' +
+        'programs that are saved together are one generation, and a config is applied. When ' +
+        'anything fails on the way, the error is shown with its lines and what ran before goes on.',
       'On a terminal: r reads everything anew, t shows a table each second, s shows statistics ' +
         'once, q quits, h helps. It goes on when inputs have ended, and waits for a save when a ' +
         'program does not compile at the start. It serves the control socket as `run` does.',

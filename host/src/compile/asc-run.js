@@ -1,6 +1,7 @@
 /**
  * One run of asc. It reads the standard library and the guest SDK first, which are the same for
- * every program, and then waits for a job: a run that was begun in time costs a job nothing of that.
+ * every program, and then waits for a job: a run that was begun in time costs a job nothing of
+ * that.
  *
  * Plain JavaScript, checked by TypeScript: see entry.js.
  *

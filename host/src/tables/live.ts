@@ -71,7 +71,7 @@ export interface FoundTable {
  *
  * ```ts
  * await appliance.tables.set('guard/limits', '10.0.0.1', 100);
- * for await (const { key, value } of appliance.tables.entries('guard/flows')) console.log(key, value);
+ * for await (const { key, value } of appliance.tables.entries('guard/flows')) show(key, value);
  * ```
  */
 export class Tables {

@@ -37,7 +37,7 @@ function portsText(stats: Stats, before: Stats | undefined): string {
   return [tableText(columns, rows), ...xstatsLines(stats)].join('\n');
 }
 
-/** `in: generated 600,000`: what interfaces are, and what devices count beside, where it happened. */
+/** `in: generated 600,000`: what interfaces are, and what devices count beside, if it happened. */
 function xstatsLines(stats: Stats): string[] {
   return Object.entries(stats.ports).flatMap(([name, port]) => {
     const happened = Object.entries(port.xstats).filter(([, count]) => count > 0);

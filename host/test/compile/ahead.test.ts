@@ -37,7 +37,7 @@ function essence({ wasm, sourceMap, entry, files, diagnostics }: CompileReply) {
 
 const DROP = PASS.replace('Verdict.Pass', 'Verdict.Drop');
 
-test('the module is the same, whether its run was begun ahead, anew or for another program', async () => {
+test('the module is the same, whether its run was begun ahead or for another program', async () => {
   const home = program(PASS);
   const other = program(DROP);
   const first = await compiler.compile(jobOf(home));
@@ -51,7 +51,7 @@ test('the module is the same, whether its run was begun ahead, anew or for anoth
   expect(essence(anew)).toEqual(essence(first));
 });
 
-test('what is saved after a run was begun is compiled: the program, an import, the SDK', async () => {
+test('what is saved after a run was begun is compiled: program, import, SDK', async () => {
   const runtime = path.join(folder, 'sdk');
   cpSync(runtimeFolder(), runtime, { recursive: true });
   const home = program(

@@ -21,7 +21,7 @@ test('the second build of the same program is read, and is the same', async () =
   expect(first.compilerMs).toBeLessThan(first.durationMs);
 });
 
-test('names every file whose change may change the result, also of one that does not build', async () => {
+test('names every file that the result depends on, also of one that does not build', async () => {
   const cache = new Cache(newFolder());
   const home = program(`import { f } from './part';
 ${PASS.replace('{\n', '{\n  f();\n')}`);

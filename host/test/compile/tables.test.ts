@@ -9,7 +9,9 @@ const tables = (text: string): string => program(`${TABLES}${text}${PASS}`);
 
 test('the types of keys and values are in the manifest, with their fields', async () => {
   const { manifest } = await compile(
-    tables(`class FlowKey { source: u32 = 0; port: u16 = 0; destination: u32 = 0; up: bool = false; }
+    tables(`class FlowKey {
+  source: u32 = 0; port: u16 = 0; destination: u32 = 0; up: bool = false;
+}
 class Flow { packets: u64 = 0; rate: f32 = 0; shift: i8 = 0; }
 class Longer extends Flow { wide: f64 = 0; }
 HashTable.of<FlowKey, Flow>('flows', 1_000);

@@ -119,7 +119,7 @@ describe('a save', () => {
     expect(target.applied.map(({ texts }) => texts)).toEqual([['second', 'second']]);
   });
 
-  it('during an apply is applied after it: the last that runs is the last that was saved', async () => {
+  it('during an apply is applied after it: what runs is what was saved last', async () => {
     start();
     let saves = 0;
     target.during = async () => {
@@ -153,7 +153,7 @@ describe('a save', () => {
     expect(last()?.changed).toEqual(['b.ts']);
   });
 
-  it('of a file that is imported since the last one counts, also while it was being read', async () => {
+  it('of a file that is imported since the last one counts, also while it was read', async () => {
     start();
     target.during = () => {
       target.during = () => undefined;
@@ -177,7 +177,7 @@ describe('a save', () => {
 });
 
 describe('a config', () => {
-  it('that is saved is read and applied; programs are read only where they were saved', async () => {
+  it('that is saved is read and applied; programs only where they were saved', async () => {
     start();
     writeFileSync(at('config.ts'), 'second');
     await until(() => reloaded.length === 1);

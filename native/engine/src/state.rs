@@ -238,7 +238,8 @@ impl ProgramState {
         Ok(draft)
     }
 
-    /// Makes `draft` the state; a restart finds it from now on. Tables that two generations in a row have not asked for go.
+    /// Makes `draft` the state; a restart finds it from now on. Tables that two generations in a
+    /// row have not asked for go.
     pub fn commit(&self, draft: Draft) {
         let mut tables = self.write();
         let mut next = draft.tables;

@@ -23,7 +23,7 @@ export function onPacket(packet: Packet): Verdict {
     flows.delete(key);
   } else {
     entry.step = n + 1;
-    entry.check = (n + 1) * 0x9e3779b1 ^ key;
+    entry.check = ((n + 1) * 0x9e3779b1) ^ key;
     if (!flows.set(key, entry)) return Verdict.Drop;
   }
   clock.set(0, n + 1);
