@@ -170,6 +170,24 @@ fn a_boundary_copies_no_more_groups_than_it_is_told() {
 }
 
 #[test]
+fn a_first_key_that_goes_to_its_second_group_is_found_in_the_copy() {
+    let shape = hash_shape(kind::HASH, 2000, 4, 4);
+    let (from, to) = (new_table(&shape, 1), new_table(&shape, 1));
+    let mut copy = TableCopy::new(Arc::clone(&from), Arc::clone(&to)).expect("it fits");
+    copy.copy_all();
+    let mut second = 0;
+    for number in 0..2000 {
+        let (key, home) = (key(&shape, number), from.hash().home(&key(&shape, number)));
+        from.set(&key, &[1; 4]).expect("room");
+        second += u32::from(from.hash().find(&key).is_some_and(|place| place.group != home.first));
+        // Both groups changed in this burst: the second by the key, the first by its count.
+        while !copy.finish(1) {}
+        assert!(to.get(&key).is_some(), "key {number}, of two groups {home:?}");
+    }
+    assert!(second > 0, "no group was crowded");
+}
+
+#[test]
 fn what_fills_up_a_value_is_no_part_of_it() {
     for (before, after) in [(12, 16), (12, 30), (12, 9), (1, 8), (8, 16)] {
         let shape = hash_shape(kind::HASH, 10, 8, before);

@@ -300,6 +300,14 @@ fn rules_that_have_no_room_after_a_restart_go() {
     let entries = keys.iter().map(|key| (&key[..], &[7, 0, 0, 0][..]));
     let large = Table::build("large", &shape, entries).expect("nodes for all");
     let small = new_table(&shape, 1);
+    // Whatever takes its place has as many nodes.
+    let successor = Arc::new(large.successor(&shape).expect("room"));
+    assert!(successor.geometry().nodes >= large.geometry().nodes);
+    let large = Arc::new(large);
+    let mut copy = TableCopy::new(Arc::clone(&large), Arc::clone(&successor)).expect("it fits");
+    copy.copy_all();
+    assert_eq!(successor.counts().count, 2000);
+    assert!(TableCopy::new(Arc::clone(&large), new_table(&shape, 1)).is_err(), "fewer nodes");
     let (from, to) = (large.geometry().rules, small.geometry().rules);
     for at in (0..small.geometry().bytes - to).step_by(4) {
         small.memory().store32(to + at, large.memory().load32(from + at));
