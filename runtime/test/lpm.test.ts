@@ -103,7 +103,7 @@ const prefixes = (width: number): fc.Arbitrary<Prefix[]> =>
           minLength: width / 8,
           maxLength: width / 8,
         })
-        .map((bytes) => bytes.reduce((sum, byte) => (sum << 8n) | byte, 0n)),
+        .map((bytes) => bytes.reduce<bigint>((sum, byte) => (sum << 8n) | byte, 0n)),
       length: fc.integer({ min: 0, max: width }),
       value: fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constant(0x7fff_fffe)),
     }),
