@@ -21,7 +21,7 @@ import { TableSpec } from './tablespec';
 @final
 @unmanaged
 export class ArrayTable<V> {
-  /** The array of this name, 1 to 64 bytes, with `length` values, 1 to 16,777,216. */
+  /** The array of this name, 1 to 64 bytes, with `length` values, 4 MiB of them at most. */
   static of<V>(name: string, length: u32): ArrayTable<V> {
     return changetype<ArrayTable<V>>(TableSpec.indexed<V>(name, TABLE_ARRAY, length));
   }

@@ -135,8 +135,7 @@ fn begin_on(
     let mut copies = Vec::new();
     for table in tables.iter().filter(|table| !table.wanted.shape.shared) {
         let from = &table.tables[lcore];
-        let to = Table::with_seed(from.name(), from.shape(), from.seed())?;
-        copies.push(TableCopy::new(Arc::clone(from), Arc::new(to))?);
+        copies.push(TableCopy::new(Arc::clone(from), Arc::new(from.twin()?))?);
     }
     for copy in &mut copies {
         changes.copy_ahead(slot, lcore, copy)?;
@@ -186,7 +185,7 @@ fn runners(
 }
 
 fn copy_of(table: &Arc<Table>) -> Result<Arc<Table>, Error> {
-    let copy = Arc::new(Table::with_seed(table.name(), table.shape(), table.seed())?);
+    let copy = Arc::new(table.twin()?);
     let mut copying = TableCopy::new(Arc::clone(table), Arc::clone(&copy))?;
     copying.copy_all();
     let copied = copying.finish(usize::MAX);

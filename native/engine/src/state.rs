@@ -408,7 +408,10 @@ fn gather(
         let named = |held: &&mut StateTable| held.wanted.name == table.name();
         let held = found.iter_mut().find(named).expect("every name has its row");
         match lcore {
-            None => held.tables = vec![Arc::new(table); lcores],
+            None => {
+                let table = Arc::new(table);
+                held.tables = vec![table; lcores];
+            }
             // They come sorted by lcore; one that is missing is made below.
             Some(lcore) if lcore < lcores && lcore == held.tables.len() => {
                 held.tables.push(Arc::new(table));
