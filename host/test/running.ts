@@ -35,7 +35,15 @@ export class Running {
   static async start(config: object, args: readonly string[] = []): Promise<Running> {
     const folder = mkdtempSync(join(tmpdir(), 'wirelet-running-'));
     writeConfig(folder, config);
-    const running = new Running(folder, args);
+    return Running.#until(new Running(folder, args));
+  }
+
+  /** Starts another one in the folder of one that has ended. */
+  again(): Promise<Running> {
+    return Running.#until(new Running(this.folder, []));
+  }
+
+  static async #until(running: Running): Promise<Running> {
     await running.says('; ^C stops it');
     return running;
   }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -310,9 +310,79 @@ describe('wirelet table', () => {
     expect(await running.data('status')).toMatchObject({ generation: 5 });
   });
 
-  it('what the shared table listed was dropped by the program and counted', async () => {
+  it('what the shared table listed was dropped by the program and counted', async () => 
     expect(await running.kill('SIGTERM')).toBe(130);
     expect(running.output).toMatch(/^in +ended .* program [\d,]+$/m);
-    expect(running.output).toContain('in = out + drops: exact');
+    expect(running.output).toContain('in = out + drops: exact');););
+
+describe('state that is kept', () => {
+  const directory = mkdtempSync('/dev/shm/wirelet-verbs-');
+  let running: Running;
+  beforeAll(async () => {
+    const state = { persist: true, directory };
+    running = await Running.start({ ...BASE, programs: { flows: `${PROGRAMS}flows` }, state });
+  });
+  afterAll(async () => {
+    await running.stop();
+    rmSync(directory, { recursive: true });
+  });
+
+  it('is there after a kill -9, and the socket of the dead is replaced', async () => {
+    await running.data('table', 'set', 'limits', '10.0.0.1', '42');
+    await running.data('table', 'set', 'routes', '10.0.0.0/8', '7');
+    const key = '{"source":1,"destination":2}';
+    await running.data('table', 'set', 'flows/flows', key, '{"packets":5,"bytes":6}');
+    await running.kill('SIGKILL');
+    running = await running.again();
+    expect(await running.data('table', 'get', 'limits', '10.0.0.1')).toMatchObject({
+      values: [42],
+    });
+    expect(await running.data('table', 'get', 'routes', '10.9.9.9')).toMatchObject({ values: [7] });
+    expect(await running.data('table', 'get', 'flows/flows', key)).toMatchObject({
+      values: [{ packets: 5, bytes: 6 }],
+    });
+  });
+});
+
+describe('a swap to what is bad', () => {
+  let running: Running;
+  beforeAll(async () => {
+    const guard = { source: `${GALLERY}count`, settings: { length: 60 } };
+    const ports = { in: 'gen:?rate=20k&ring=65536&size=60', out: 'sink:' };
+    running = await Running.start({ ...BASE, ports, programs: { guard } });
+  });
+  afterAll(async () => {
+    await running.stop();
+  });
+
+  it('differs in shadow: 4, shown as packets and as a file that wirelet reads', async () => {
+    const pcap = join(running.folder, 'diff.pcapng');
+    const flags = ['--shadow', '300ms', '--sample', '1', '--diff-pcap', pcap];
+    const ended = await running.run('swap', 'guard', `${GALLERY}macswap`, ...flags);
+    expect(ended.status).toBe(4);
+    expect(ended.stderr).toMatch(/^shadow of guard: [\d,]+ packets of all flows in 300 ms, /m);
+    expect(ended.stderr).toMatch(/^ {4}current {4}pass: 02:00:00:00:00:00 > 02:00:00:00:01:00, /m);
+    expect(ended.stderr).toMatch(/^ {4}candidate {2}pass: /m);
+    expect(ended.stderr).toContain('error[WIRELET_E_SHADOW_DIFFERS]: guard: ');
+    const replayed = await wirelet(['replay', `${GALLERY}count`, '--in', pcap, '--json']);
+    expect(jsonOf(replayed).data).toMatchObject({ packets: 128, skipped: {}, errors: [] });
+    expect(await running.data('status')).toMatchObject({ generation: 1 });
+  });
+
+  it('faults: it is taken back, told, and its packets are saved', async () => {
+    expect((await running.run('swap', 'guard', `${PROGRAMS}trap`)).status).toBe(0);
+    await running.says('guard: rolled back 2 → 3 by itself: guard: generation 2 faulted 3 times');
+    expect(running.output).toContain('fault[WIRELET_E_PROGRAM_TRAP]: guard: ');
+    const { faults, changes } = (await running.data('status')) as {
+      faults: { place: string; saved: string }[];
+      changes: unknown[];
+    };
+    expect(changes).toMatchObject([{ kind: 'rollback', automatic: true }, { kind: 'swap' }]);
+    expect(faults).toHaveLength(3);
+    for (const { place, saved } of faults) {
+      expect(place).toMatch(/programs\/trap\/index\.ts:9:\d+$/);
+      expect(saved).toContain(join(running.folder, 'wirelet/faults'));
+      expect(existsSync(saved)).toBe(true);
+    }
   });
 });
