@@ -310,10 +310,12 @@ describe('wirelet table', () => {
     expect(await running.data('status')).toMatchObject({ generation: 5 });
   });
 
-  it('what the shared table listed was dropped by the program and counted', async () => 
+  it('what the shared table listed was dropped by the program and counted', async () => {
     expect(await running.kill('SIGTERM')).toBe(130);
     expect(running.output).toMatch(/^in +ended .* program [\d,]+$/m);
-    expect(running.output).toContain('in = out + drops: exact');););
+    expect(running.output).toContain('in = out + drops: exact');
+  });
+});
 
 describe('state that is kept', () => {
   const directory = mkdtempSync('/dev/shm/wirelet-verbs-');
