@@ -46,7 +46,10 @@ function buildExample() {
   const args = ['build', '--release', '-p', 'wirelet-drivers', '--example', 'port_rate'];
   const options = { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] };
   const messages = execFileSync('cargo', [...args, '--message-format=json'], options);
-  const artifacts = messages.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const artifacts = messages
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
   return artifacts.findLast((message) => message.executable).executable;
 }
 
@@ -58,7 +61,10 @@ function makeInterfaces(holder) {
     const [near, far] = [`near${number}`, `far${number}`];
     const type = ['type', 'veth', 'peer', 'name', far, 'netns', String(holder.pid)];
     tool('ip', ['link', 'add', near, ...type]);
-    for (const [prefix, name] of [[[], near], [inside(holder), far]]) {
+    for (const [prefix, name] of [
+      [[], near],
+      [inside(holder), far],
+    ]) {
       const [command = 'ip', ...args] = [...prefix, 'ip', 'link', 'set', name];
       tool(command, [...args, 'addrgenmode', 'none']);
       tool(command, [...args, 'up']);

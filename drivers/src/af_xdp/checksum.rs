@@ -2,9 +2,9 @@
 //!
 //! The kernel lets TCP and UDP write only the sum of the pseudo-header when the interface says that
 //! it can do the rest (CHECKSUM_PARTIAL). A veth, tap or virtio interface says so and then hands
-//! the packet over as it is. AF_XDP has no field that tells, but the packet does: its checksum field
-//! holds exactly the pseudo-header's sum, not inverted. A complete packet looks like that once in
-//! 65,536, and then its checksum is right, which is looked at before anything is written.
+//! the packet over as it is. AF_XDP has no field that tells, but the packet does: its checksum
+//! field holds exactly the pseudo-header's sum, not inverted. A complete packet looks like that
+//! once in 65,536, and then its checksum is right, which is looked at before anything is written.
 
 use std::ptr;
 

@@ -1,5 +1,5 @@
-//! The way out of a queue: into its ring, the system call that makes the kernel look, and what to do
-//! when it refuses.
+//! The way out of a queue: into its ring, the system call that makes the kernel look, and what to
+//! do when it refuses.
 
 use wirelet_packet::{FrameCache, Mbuf, clock};
 
