@@ -6,8 +6,8 @@
 //! ... -- forward af_xdp:veth0 af_xdp:veth1 --seconds 10 --frame-bytes 2048 --cpu 1
 //! ```
 //!
-//! Prints packets per second, and what each has cost this thread: ns in rounds that had packets (as
-//! testpmd's `--record-core-cycles` counts), and CPU time outside the kernel and in it. `hold`
+//! Prints packets per second, and what each has cost this thread: ns in rounds that had packets
+//! (as testpmd's `--record-core-cycles` counts), and CPU time outside the kernel and in it. `hold`
 //! opens a port and leaves it alone: what comes is dropped by the kernel at once.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 

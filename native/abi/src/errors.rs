@@ -161,7 +161,7 @@ errors! {
         "Ports, devices, lcores, bursts and frames are fixed: stop it and start it anew.";
     Rollback, "WIRELET_E_ROLLBACK", Failed,
         "There is no earlier generation to go back to.",
-        "The earlier generation is kept for the time that `rollback.windowMs` says.";
+        "The earlier generation is kept until the next change; a rollback can't be rolled back.";
     ShadowDiffers, "WIRELET_E_SHADOW_DIFFERS", Program,
         "The candidate decides differently from the running program.",
         "The report shows the packets; raise --max-differences when they are as intended.";
