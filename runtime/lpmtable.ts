@@ -3,8 +3,8 @@ import { TableEntry } from './tableentry';
 import { TableSpec } from './tablespec';
 
 /**
- * Values of 31 bits by IPv4 prefix, the longest that matches: routes, block lists. The host fills it
- * and changes it while packets flow; there is one for all lcores, to read only. A lookup is one
+ * Values of 31 bits by IPv4 prefix, the longest that matches: routes, block lists. The host fills
+ * it and changes it while packets flow; there is one for all lcores, to read only. A lookup is one
  * load for nearly every address of a large table, three at most.
  *
  * ```ts

@@ -76,8 +76,8 @@ export class LruTable<K, V> {
   }
 
   /**
-   * Gives `key` this value, which is copied. Whoever reads the table meanwhile, or after the process
-   * was killed, sees the old value or the new one.
+   * Gives `key` this value, which is copied. Whoever reads the table meanwhile, or after the
+   * process was killed, sees the old value or the new one.
    */
   @inline
   set(key: K, value: V): void {

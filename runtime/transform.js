@@ -103,13 +103,14 @@ function shifted(field, type, bytes, bits) {
 
 function methodsText(words) {
   const each = (line) => words.map(line).join('\n');
+  const differences = words.map((word, i) => `WireletWords.differ(at, ${i * 8}, ${word})`);
   return `class Words {
     @inline __wireletHash(hash: u64): u64 {
       ${each((word) => `hash = WireletWords.mix(hash, ${word});`)}
       return hash;
     }
     @inline __wireletEquals(at: usize): bool {
-      return (${words.map((word, i) => `WireletWords.differ(at, ${i * 8}, ${word})`).join(' | ')}) == 0;
+      return (${differences.join(' | ')}) == 0;
     }
     @inline __wireletWrite(at: usize): void {
       ${each((word, i) => `WireletWords.put(at, ${i * 8}, ${word});`)}

@@ -1,5 +1,5 @@
-// `npm run bench:tables`: lookups of programs beside native code's, in turn, medians. Raw samples go
-// to bench/results/tables.json.
+// `npm run bench:tables`: lookups of programs beside native code's, in turn, medians. Raw samples
+// go to bench/results/tables.json.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

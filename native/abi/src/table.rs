@@ -19,9 +19,9 @@ use crate::layout::layout;
 pub const GROUP_ENTRIES: usize = 15;
 /// Bytes of a group's tags.
 pub const GROUP_TAG_BYTES: usize = 16;
-/// Of a group: how many of its tags must be in use before a new key may go to its second group. With
-/// 13, 1 key in 120 does in a table filled once, 1 in 30 in a full one that changes for long, and
-/// a table takes all of its capacity; with 14, 1 table in 20 of a million keys refuses one
+/// Of a group: how many of its tags must be in use before a new key may go to its second group.
+/// With 13, 1 key in 120 does in a table filled once, 1 in 30 in a full one that changes for long,
+/// and a table takes all of its capacity; with 14, 1 table in 20 of a million keys refuses one
 /// (simulated).
 pub const GROUP_CROWDED: u32 = 13;
 /// Capacity that a table offers for each group: half of the entries, so that two choices never
@@ -115,7 +115,8 @@ layout! {
         dirty: u32 = 16,
         /// Not 0 while somebody copies: groups are marked dirty then, and only then.
         copying: u32 = 20,
-        /// (Groups - 1) × 16: and-ed with a hash, the offset of a group's tags. LPM: bits of the root.
+        /// (Groups - 1) × 16: and-ed with a hash, the offset of a group's tags. LPM: bits of the
+        /// root.
         tags_mask: u32 = 24,
         /// Keys it holds at most; elements of an array.
         capacity: u32 = 28,
@@ -166,8 +167,8 @@ pub const fn groups(capacity: u32) -> u32 {
 }
 
 /// The hash of a key: its bytes as little-endian u64 words, the last one filled up with zeros.
-/// Group 1 is that whose tags lie at `hash & tags_mask`, group 2 at `hash >> 32 & tags_mask`; the tag
-/// is `TAG_USED | hash >> 57`.
+/// Group 1 is that whose tags lie at `hash & tags_mask`, group 2 at `hash >> 32 & tags_mask`; the
+/// tag is `TAG_USED | hash >> 57`.
 #[inline]
 pub fn hash(seed: u64, words: impl Iterator<Item = u64>) -> u64 {
     let hash = words.fold(seed, mix).wrapping_mul(HASH_LAST);

@@ -1,4 +1,5 @@
-// `npm run bench:tables`: IPv4 addresses to next hops; the shift says of how many addresses. See numbers/.
+// `npm run bench:tables`: IPv4 addresses to next hops; the shift says of how many addresses. See
+// numbers/.
 
 import { Burst, LpmTable, Packet, Verdict } from '@wirelet/runtime';
 
