@@ -28,7 +28,7 @@ type Reloaded = import('../dist/dev/session.js').Reloaded;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const RESULT = join(ROOT, 'bench/results/save.json');
-const EDITS = Number(process.env.EDITS ?? 50);
+const EDITS = 50;
 const RATE = '50k';
 const IDLE = 'adaptive';
 /** Between two edits, as the fastest of typists leave it. */
@@ -221,5 +221,6 @@ const rows = results.flatMap(({ program, compiler, samples }) =>
   ]),
 );
 const columns = ['program', 'compiler', 'ms', ...STEPS].map((title) => ({ title }));
-const busy = `load ${loadBefore.map((each) => each.toFixed(1)).join(' ')} before, ${load.after.map((each) => each.toFixed(1)).join(' ')} after`;
+const shown = (averages: number[]) => averages.map((each) => each.toFixed(1)).join(' ');
+const busy = `load averages ${shown(load.before)} before, ${shown(load.after)} after`;
 process.stdout.write(`${tableText(columns, rows)}\n${busy}\n${RESULT}\n`);
