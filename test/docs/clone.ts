@@ -21,8 +21,19 @@ const PARTS = [
 const INSTEAD: Record<string, string> = {
   'npm run demo': 'node host/bin/wirelet.js demo',
   'npm test': 'true',
+  // It would never end by itself.
+  'npx wirelet dev': untilEnded('node host/bin/wirelet.js dev', 'the inputs have ended'),
 };
 const TIMEOUT_SECONDS = 100;
+
+/** Runs `command` until it prints `text`, then ends it as ^C does. */
+function untilEnded(command: string, text: string): string {
+  return [
+    `${command} > ended.txt 2>&1 & process=$!`,
+    `for each in {1..800}; do grep -q '${text}' ended.txt && break; sleep 0.1; done`,
+    'kill -TERM $process; wait $process; status=$?; cat ended.txt; [ $status = 130 ]',
+  ].join('\n');
+}
 
 export class Clone {
   readonly #folder = mkdtempSync(join(tmpdir(), 'wirelet-docs-'));
