@@ -166,7 +166,7 @@ describe('a module that faults on packets', () => {
     expect(drops.total).toBe(drops.fault + drops.program_down);
   });
 
-  it('because it traps in the middle of a burst is, too; what it had decided has left', async () => {
+  it('because it traps in the middle of a burst is, too; what was decided has left', async () => {
     running = await Running.start(config('max', { onFault: 'pass' }), ['--json']);
     await running.data('swap', 'guard', `${HERE}traps-midway`);
     const { drops, faults } = await expectRolledBack('PROGRAM_TRAP');

@@ -17,7 +17,7 @@ const LCORES = [Math.max(0, LAST_CPU - 1), LAST_CPU];
 const CONTROL_CPUS = CPU_COUNT > 2 ? `0-${LAST_CPU - 2}` : '0';
 /** What a generator's ring may hold back: less than the stall of the negative control. */
 const RING_MS = 3;
-/** For an lcore that has to share its CPU with the control threads: some slices of the scheduler. */
+/** For an lcore that shares its CPU with the control threads: some slices of the scheduler. */
 const SHARED_RING_MS = 40;
 const RINGS_MS = [CPU_COUNT > 2 ? RING_MS : SHARED_RING_MS, RING_MS];
 const STALL_MS = 10;
