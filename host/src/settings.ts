@@ -38,7 +38,7 @@ export type SettingValues = Readonly<Record<string, SettingValue>>;
 const ALIGNMENT = 8;
 /** An address and a length. */
 const STRING_PAIR_BYTES = 8;
-/** Of a page at first: most settings fit, and one of the largest size for each swap is garbage. */
+/** Of a page at first: most settings fit. The largest size would be garbage, at each swap. */
 const PAGE_BYTES_FIRST = 4096;
 
 /** The page's bytes. An empty list is an empty list of strings. */
