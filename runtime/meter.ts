@@ -35,9 +35,9 @@ export class Rate {
 }
 
 /**
- * A token bucket, to be a value of a table: one for each key, or `ArrayTable.of<Meter>('uplink',
- * 1)` for one in all. All zeros is a full bucket, so a new one needs no making. It counts
- * billionths of a token, exactly: nothing is rounded, whatever the rate.
+ * A token bucket, to be a value of a table: one for each key, or one in all, by
+ * `ArrayTable.of<Meter>('uplink', 1)`. All zeros is a full bucket, so a new one needs no making. It
+ * counts billionths of a token, exactly: nothing is rounded, whatever the rate.
  *
  * ```ts
  * const perSource = new Rate(1_000, 50);

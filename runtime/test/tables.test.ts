@@ -110,7 +110,7 @@ const CROWDED = 13;
 const set = (id: number): Step => [SET, id, BigInt(id)];
 
 describe('groups', () => {
-  it('are those of the hash, tags its highest bits, keys and values in a row', async () => {
+  it('are where the hash says, tags its highest bits, values behind their keys', async () => {
     const guest = await load(CAPACITY);
     const [id = 0] = idsOf(3, 5, GROUPS, 1);
     ask(guest, NUMBERS, [[SET, id, 77n]]);
