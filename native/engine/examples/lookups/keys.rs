@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use wirelet_abi::table::{HASH_LAST, HASH_WORD};
+use wirelet_abi::table::{HASH_LAST, mix};
 
 /// A 5-tuple as two words. A struct of its fields would be the same to read, but is several times
 /// slower: compared by words, it waits for the narrower stores that made it.
@@ -54,8 +54,7 @@ impl Hasher for SameHash {
 
     #[inline]
     fn write_u64(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(HASH_WORD);
-        self.0 = mixed ^ mixed >> 32;
+        self.0 = mix(self.0, word);
     }
 
     fn write(&mut self, _bytes: &[u8]) {
