@@ -36,3 +36,45 @@ describe('a lookup', () => {
     expect(hit.slice(compared).match(/\.load/g)).toHaveLength(1);
   });
 });
+
+/** The stores of a part of a module's text, in their order; the last of them is `last`. */
+function storesOf(wat: string, from: string, last: string): string[] {
+  const part = wat.slice(wat.indexOf(from));
+  const stores = part.match(/\w+\.store\S*(?: offset=\d+)?/g) ?? [];
+  return stores.slice(0, stores.indexOf(last));
+}
+
+describe('whoever is killed, or read meanwhile, leaves whole entries', () => {
+  let wat = '';
+
+  beforeAll(async () => {
+    ({ wat } = await compile('runtime/test/change'));
+  });
+
+  it('when a value changes: its tag says so before and no longer behind it', () => {
+    const call = 'call $"~lib/@wirelet/runtime/hashtable/insert<u32,u64>"';
+    const verdict = 'i32.store8 offset=12';
+    expect(storesOf(wat, call, verdict)).toEqual([
+      'i32.store', // The sequence is odd,
+      'i32.store8', // the tag busy,
+      'i64.store', // the value,
+      'i64.store8', // the tag,
+      'i32.store', // the sequence even.
+    ]);
+  });
+
+  it('when a key is new: its tag comes behind everything that it stands for', () => {
+    const refused = 'i64.store offset=16';
+    const insert = '(func $"~lib/@wirelet/runtime/hashtable/insert<u32,u64>"';
+    const stores = storesOf(wat, insert, 'i32.store offset=4');
+    expect(stores.slice(stores.indexOf(refused) + 1)).toEqual([
+      'i32.store', // The sequence is odd,
+      'i64.store', // key
+      'i64.store', // and value,
+      'i32.store8', // the overflow count of its first group,
+      'i32.store8', // and that this group changes,
+      'i32.store8', // and so does its own,
+      'i64.store8', // the tag. Then it counts.
+    ]);
+  });
+});
