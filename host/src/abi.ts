@@ -438,7 +438,7 @@ export const ERRORS = {
   WIRELET_E_ROLLBACK: {
     exit: 1,
     meaning: "There is no earlier generation to go back to.",
-    hint: "The earlier generation is kept for the time that `rollback.windowMs` says.",
+    hint: "The earlier generation is kept until the next change; a rollback can't be rolled back.",
   },
   WIRELET_E_SHADOW_DIFFERS: {
     exit: 4,

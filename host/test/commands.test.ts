@@ -121,8 +121,8 @@ describe('wirelet demo', () => {
   it('shows packets before and after, and that all are accounted for', async () => {
     const { status, stdout, stderr } = await wirelet(['demo']);
     expect(stdout.match(/in = out \+ drops: exact/g)).toHaveLength(2);
-    expect(stdout).toMatch(/drop {4}.*DNS\? ads\.example/);
-    expect(stdout).toMatch(/pass {4}.*DNS\? www\.example/);
+    expect(stdout).toMatch(/drop {4}.*A\? ads\.example/);
+    expect(stdout).toMatch(/pass {4}.*A\? www\.example/);
     expect(stdout).toMatch(/latency from generator to sink: p50/);
     const [, file = ''] = /--in (\S+)/.exec(stdout) ?? [];
     expect(existsSync(file)).toBe(true);
