@@ -63,8 +63,8 @@ test('swaps, a growth and a rollback lose and tear no entry', { timeout: 900_000
     expect(change.tables.find(({ table }) => table === 'flows')?.action).toBe(action);
     await verify(appliance, model);
     if (action === 'attach') continue;
-    const { copy = 0, adopt = 0 } = change.timesMs;
-    const cost = `copied in ${copy.toFixed(0)} ms, adopted in ${adopt.toFixed(2)} ms`;
+    const { timesMs: times } = change;
+    const cost = `copied in ${times?.copy.toFixed(0)} ms, adopted in ${times?.adopt.toFixed(2)} ms`;
     say(`growth to 2 M: ${cost}, longest gap so far ${longestGapMs(appliance)} ms`);
   }
   await appliance.rollback();

@@ -40,7 +40,7 @@ describe('a lookup', () => {
 /** The stores of a part of a module's text, in their order; the last of them is `last`. */
 function storesOf(wat: string, from: string, last: string): string[] {
   const part = wat.slice(wat.indexOf(from));
-  const stores = part.match(/\w+\.store\S*(?: offset=\d+)?/g) ?? [];
+  const stores: string[] = part.match(/\w+\.store\S*(?: offset=\d+)?/g) ?? [];
   return stores.slice(0, stores.indexOf(last));
 }
 
