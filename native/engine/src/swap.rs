@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use wirelet_abi::{Error, ErrorCode, limits};
 
 use crate::control::Control;
+use crate::errand::Errand;
 use crate::event::{EventSender, What};
 use crate::generation::{Adoption, GenerationConfig, RollbackPolicy, Route};
 use crate::log::LogWriter;
@@ -303,7 +304,8 @@ impl Changes {
         let adopted = self.publish(generation, &mut next, &routes);
         report.adopt = published.elapsed();
         self.commit(generation, slots, routes, next);
-        adopted.map(|()| report)
+        // What the lcores gave up goes now: unmapping it takes milliseconds, and nobody waits.
+        adopted.map(|_| report)
     }
 
     /// The program of this name, and its slot.
@@ -345,8 +347,13 @@ impl Changes {
         *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
     }
 
-    /// Sends every lcore its part and waits for all. What they gave up is dropped here.
-    fn publish(&self, generation: u32, next: &mut [Next], routes: &[Route]) -> Result<(), Error> {
+    /// Sends every lcore its part and waits for all; returns what they gave up.
+    fn publish(
+        &self,
+        generation: u32,
+        next: &mut [Next],
+        routes: &[Route],
+    ) -> Result<Vec<Box<dyn Errand>>, Error> {
         let adoption = |lcore: usize| {
             let parts = next.iter_mut().map(|next| next.part(lcore));
             let (changes, copies): (Vec<_>, Vec<_>) = parts.unzip();
@@ -357,7 +364,7 @@ impl Changes {
         let send = |(lcore, adoption)| self.control.send(lcore, Box::<Adoption>::new(adoption));
         let sent: Vec<_> = adoptions.into_iter().enumerate().map(send).collect();
         let collect = |(lcore, sent): (usize, Result<(), Error>)| {
-            sent.and_then(|()| self.control.collect(lcore)).map(drop)
+            sent.and_then(|()| self.control.collect(lcore))
         };
         // All of them are waited for, even when one is stuck: the others have moved.
         let results: Vec<_> = sent.into_iter().enumerate().map(collect).collect();

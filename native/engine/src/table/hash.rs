@@ -107,7 +107,7 @@ impl Hash<'_> {
     /// Where a key of that hash belongs.
     #[inline]
     pub fn home_of_hash(&self, hash: u64) -> Home {
-        let group = |hash: u64| hash as usize / GROUP_TAG_BYTES & (self.geometry.groups - 1);
+        let group = |hash: u64| (hash as usize / GROUP_TAG_BYTES) & (self.geometry.groups - 1);
         let first = group(hash);
         let second = if self.is_lru() { first } else { group(hash >> 32) };
         Home { first, second, tag: TAG_USED | (hash >> 57) as u8 }
