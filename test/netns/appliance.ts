@@ -10,12 +10,15 @@ import type { Namespace } from './namespace.js';
 
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
 const BINARY = join(CHECKOUT, 'host/bin/wirelet.js');
+const SOCKET = 'control.sock';
 const PATIENCE_MS = 60_000;
 
 /** What `wirelet run --json` says at its end. */
 export interface Report {
   conservation: Conservation;
   stats: Stats;
+  /** `program/name`. */
+  counters: Record<string, number>;
   errors: { code: string }[];
   interrupted: boolean;
 }
@@ -24,11 +27,14 @@ export class RunningAppliance {
   readonly #folder: string;
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
+  /** Its control socket. */
+  readonly socket: string;
   stdout = '';
   stderr = '';
 
   private constructor(folder: string, child: ChildProcess) {
     this.#folder = folder;
+    this.socket = join(folder, SOCKET);
     this.#child = child;
     this.#ended = new Promise((resolve) => child.once('close', resolve));
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -43,7 +49,7 @@ export class RunningAppliance {
   static async start(namespace: Namespace, config: object): Promise<RunningAppliance> {
     const folder = mkdtempSync(join(tmpdir(), 'wirelet-netns-'));
     writeFileSync(join(folder, 'wirelet.config.json'), JSON.stringify(config));
-    const socket = join(folder, 'control.sock');
+    const socket = join(folder, SOCKET);
     const command = [process.execPath, BINARY, 'run', folder, '--json', '--socket', socket];
     const [file, args] = namespace.inside(command);
     const child = spawn(file, args, { cwd: CHECKOUT, stdio: ['ignore', 'pipe', 'pipe'] });

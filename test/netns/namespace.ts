@@ -2,7 +2,12 @@
  * Network namespaces without names: each lives as long as a process that sleeps in it, so nothing
  * is left behind whatever becomes of a test.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  type ChildProcess,
+  type ChildProcessWithoutNullStreams,
+  execFileSync,
+  spawn,
+} from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 
 /** No namespace lives longer, even if nobody closes it. */
@@ -10,6 +15,7 @@ const LIFETIME_S = 600;
 
 export class Namespace {
   readonly #sleeper: ChildProcess;
+  readonly #background: ChildProcess[] = [];
 
   private constructor(sleeper: ChildProcess) {
     this.#sleeper = sleeper;
@@ -43,6 +49,14 @@ export class Namespace {
     return execFileSync(file, args, { encoding: 'utf8', timeout: 60_000 });
   }
 
+  /** Starts `command` inside; it is killed with the namespace, if it still runs. */
+  start(...command: string[]): ChildProcessWithoutNullStreams {
+    const [file, args] = this.inside(command);
+    const child = spawn(file, args, { stdio: 'pipe' });
+    this.#background.push(child);
+    return child;
+  }
+
   /** `ip` with these words. */
   ip(words: string): void {
     this.run('ip', ...words.split(' '));
@@ -56,6 +70,7 @@ export class Namespace {
   }
 
   close(): void {
+    for (const child of this.#background) child.kill('SIGKILL');
     this.#sleeper.kill('SIGKILL');
   }
 }
