@@ -4,19 +4,26 @@
 //! cargo run --release -p wirelet-drivers --example port_rate -- receive af_xdp:veth0
 //! ... -- transmit af_xdp:veth0 --bytes 64
 //! ... -- forward af_xdp:veth0 af_xdp:veth1 --seconds 10 --frame-bytes 2048 --cpu 1
+//! ... -- reflect af_xdp:veth0
+//! ... -- latency af_xdp:veth0 af_xdp:veth1 --every-us 100
 //! ```
 //!
 //! Prints packets per second, and what each has cost this thread: ns in rounds that had packets
 //! (as testpmd's `--record-core-cycles` counts), and CPU time outside the kernel and in it. `hold`
-//! opens a port and leaves it alone: what comes is dropped by the kernel at once.
+//! opens a port and leaves it alone: what comes is dropped by the kernel at once, and counted.
+//! `latency` sends a packet by the first port now and then, and says when it came by the second.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
+mod latency;
+mod sender;
 
 use std::time::{Duration, Instant};
 
 use wirelet_abi::Error;
-use wirelet_abi::limits::HEADROOM_BYTES;
 use wirelet_drivers::{Device, DeviceStats, OpenContext, Rings, open};
 use wirelet_packet::{FrameCache, Mbuf, Region, RegionConfig, clock};
+
+use crate::sender::Sender;
 
 const BURST: usize = 64;
 const FRAMES: usize = 16_384;
@@ -30,6 +37,7 @@ struct Plan {
     seconds: f64,
     bytes: usize,
     frame_bytes: usize,
+    every_us: u64,
 }
 
 fn main() -> Result<(), Error> {
@@ -58,6 +66,14 @@ fn main() -> Result<(), Error> {
             forward(&mut frames, &mut **left, &mut **right)
                 + forward(&mut frames, &mut **right, &mut **left)
         }),
+        ("reflect", [port]) => run(plan.seconds, || reflect(&mut frames, &mut **port)),
+        ("latency", [_] | [_, _]) => {
+            let sender = Sender::new(&region, plan.bytes);
+            let every = Duration::from_micros(plan.every_us);
+            let seconds = Duration::from_secs_f64(plan.seconds);
+            latency::measure(&mut frames, &mut ports, sender, every, seconds);
+            Work::default()
+        }
         ("hold", [_port]) => {
             std::thread::sleep(Duration::from_secs_f64(plan.seconds));
             Work::default()
@@ -69,14 +85,16 @@ fn main() -> Result<(), Error> {
 }
 
 fn usage() -> ! {
-    println!("port_rate receive SPEC | transmit SPEC | forward SPEC SPEC | hold SPEC");
+    println!("port_rate receive SPEC | transmit SPEC | reflect SPEC | hold SPEC");
+    println!("port_rate forward SPEC SPEC | latency SPEC [SPEC] [--every-us 100]");
     println!("    [--seconds 5] [--bytes 64] [--frame-bytes 2048] [--cpu N]");
     std::process::exit(2)
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Plan {
     let work = arguments.next().unwrap_or_default();
-    let mut plan = Plan { work, specs: Vec::new(), seconds: 5.0, bytes: 64, frame_bytes: 2048 };
+    let mut plan =
+        Plan { work, specs: Vec::new(), seconds: 5.0, bytes: 64, frame_bytes: 2048, every_us: 100 };
     while let Some(argument) = arguments.next() {
         if !argument.starts_with("--") {
             plan.specs.push(argument);
@@ -88,6 +106,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Plan {
             "--seconds" => plan.seconds = value,
             "--bytes" => plan.bytes = value as usize,
             "--frame-bytes" => plan.frame_bytes = value as usize,
+            "--every-us" => plan.every_us = value as u64,
             "--cpu" => pin(value as usize),
             _ => usage(),
         }
@@ -149,50 +168,17 @@ fn forward(frames: &mut FrameCache, from: &mut dyn Device, to: &mut dyn Device) 
     sent
 }
 
-/// Sends UDP packets of one flow. A frame that was written once keeps its bytes.
-struct Sender<'a> {
-    region: &'a Region,
-    packet: Vec<u8>,
-    written: Vec<bool>,
-}
-
-impl Sender<'_> {
-    fn new(region: &Region, bytes: usize) -> Sender<'_> {
-        let mut packet = vec![0xff; 6];
-        packet.extend([2, 0, 0, 0, 0, 1, 0x08, 0x00, 0x45, 0]);
-        packet.extend((bytes as u16 - 14).to_be_bytes());
-        packet.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1, 0, 9, 0, 9]);
-        packet.extend((bytes as u16 - 34).to_be_bytes());
-        packet.resize(bytes, 0);
-        let header: u32 =
-            packet[14..34].chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
-        let checksum = !((header & 0xffff) + (header >> 16)) as u16;
-        packet[24..26].copy_from_slice(&checksum.to_be_bytes());
-        Sender { region, packet, written: vec![false; region.frames()] }
+/// What came goes back by the same port.
+fn reflect(frames: &mut FrameCache, port: &mut dyn Device) -> usize {
+    let mut burst = [Mbuf::default(); BURST];
+    port.reclaim(frames);
+    let count = port.rx_burst(frames, &mut burst);
+    if count == 0 {
+        return 0;
     }
-
-    fn send(&mut self, frames: &mut FrameCache, port: &mut dyn Device) -> usize {
-        port.reclaim(frames);
-        let mut burst = [Mbuf::default(); BURST];
-        let mut count = 0;
-        while count < BURST
-            && let Some(frame) = frames.take()
-        {
-            let (offset, length) = (HEADROOM_BYTES as u16, self.packet.len() as u16);
-            burst[count] = Mbuf { frame, offset, length, ..Mbuf::default() };
-            if !std::mem::replace(&mut self.written[frame as usize], true) {
-                // SAFETY: the frame is ours, and has room for any packet of the MTU.
-                unsafe {
-                    let data = self.region.data(&burst[count]);
-                    data.copy_from_nonoverlapping(self.packet.as_ptr(), self.packet.len());
-                }
-            }
-            count += 1;
-        }
-        let sent = port.tx_burst(frames, &burst[..count]);
-        frames.give_burst(&burst[sent..count]);
-        sent
-    }
+    let sent = port.tx_burst(frames, &burst[..count]);
+    frames.give_burst(&burst[sent..count]);
+    sent
 }
 
 /// CPU time of this thread: outside of the kernel, and in it.
