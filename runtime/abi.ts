@@ -14,6 +14,7 @@ export const VERDICT_DROP: u32 = 1;
 export const VERDICT_REDIRECT: u32 = 2;
 export const VERDICT_PUNT: u32 = 3;
 export const VERDICT_UNDECIDED: u32 = 255;
+export const EGRESS_FLOOD: u32 = 65534;
 export const FLAG_IP_CHECKSUM_GOOD: u32 = 1;
 export const FLAG_L4_CHECKSUM_GOOD: u32 = 2;
 export const FLAG_HASH_VALID: u32 = 4;

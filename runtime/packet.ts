@@ -10,6 +10,7 @@ import {
   DESCRIPTOR_TAILROOM,
   DESCRIPTOR_TIMESTAMP_NS,
   DESCRIPTOR_VERDICT,
+  EGRESS_FLOOD,
   PACKET_BYTES_MIN,
   VERDICT_UNDECIDED,
 } from './abi';
@@ -114,6 +115,17 @@ export class Packet {
   @inline
   redirect(port: u32): Verdict {
     store<u16>(changetype<usize>(this), <u16>port, DESCRIPTOR_EGRESS);
+    return Verdict.Redirect;
+  }
+
+  /**
+   * Sends it out by every port that the program may redirect to, but the port it came in by:
+   * `return packet.flood()`. Every port but one gets a copy, which the engine makes afterwards.
+   * With no such port it is a drop.
+   */
+  @inline
+  flood(): Verdict {
+    store<u16>(changetype<usize>(this), <u16>EGRESS_FLOOD, DESCRIPTOR_EGRESS);
     return Verdict.Redirect;
   }
 

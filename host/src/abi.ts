@@ -112,6 +112,8 @@ export const TABLE_KINDS = [
 export const STATS_MAGIC = 3554542199785015639n;
 export const HISTOGRAM_BUCKETS = 256;
 export const MANIFEST_SECTION = 'wirelet.manifest';
+/** Port of a redirect to all ports but the port of arrival. */
+export const EGRESS_FLOOD = 65534;
 /** Names of verdicts; the index is the value in a descriptor. */
 export const VERDICTS = [
   'pass',
@@ -142,6 +144,7 @@ export const DROP_REASONS = [
   'corrupt',
   'unsupported',
   'impaired',
+  'no_copy_frame',
 ] as const;
 /** Drop reasons of devices: no program saw the packet. */
 export const EDGE_DROP_REASONS = [
@@ -226,6 +229,7 @@ export const PORT_BLOCK_XSTATS = 320;
 export const PORT_BLOCK_MAC = 448;
 export const PORT_BLOCK_MTU = 456;
 export const PORT_BLOCK_PROMISCUOUS = 464;
+export const PORT_BLOCK_COPIED_PACKETS = 472;
 export const PORT_BLOCK_LATENCY_NS = 512;
 export const SIZEOF_PROGRAM_BLOCK = 128;
 export const PROGRAM_BLOCK_BURSTS = 0;

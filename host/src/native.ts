@@ -268,6 +268,8 @@ export interface NativeRunner {
   run(
     packets: Uint8Array[],
     ports: number[],
+    /** Of the monotonic clock; now, if it is not given. */
+    nowNs?: bigint,
   ): {
     /** Names as in VERDICTS, or 'undecided'. */
     verdicts: string[];

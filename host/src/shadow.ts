@@ -1,4 +1,5 @@
 /** A candidate beside the program that runs, over the same packets, before anything goes live. */
+import { EGRESS_FLOOD } from './abi.js';
 import { isErrorCode, WireletError } from './error.js';
 import type { NativeAppliance, NativeProgram, NativeShadow } from './native.js';
 import { rethrowNative } from './native.js';
@@ -16,7 +17,7 @@ export interface ShadowOptions {
 export interface ShadowAnswer {
   /** A verdict, or `undecided`. */
   verdict: string;
-  /** Port of departure of a redirect; null for other verdicts. */
+  /** Port of departure of a redirect, `*` for a flood; null for other verdicts. */
   egress: string | null;
   mark: number;
   packet: Uint8Array;
@@ -74,11 +75,16 @@ export async function runShadow(
   };
 }
 
+/** Null for a port that does not exist. */
+function egressName(ports: readonly string[], egress: number): string | null {
+  return egress === EGRESS_FLOOD ? '*' : (ports[egress] ?? null);
+}
+
 function examplesOf({ examples }: NativeShadow, ports: readonly string[]): ShadowDifference[] {
   return examples.map(({ lcore, port, packet, verdicts, egress, marks, packets }) => {
     const answer = (index: 0 | 1): ShadowAnswer => ({
       verdict: verdicts[index],
-      egress: verdicts[index] === 'redirect' ? (ports[egress[index]] ?? null) : null,
+      egress: verdicts[index] === 'redirect' ? egressName(ports, egress[index]) : null,
       mark: marks[index],
       packet: packets[index],
     });

@@ -225,6 +225,12 @@ describe('conservation', () => {
     page.port(0, 1, PORT_BLOCK_FORWARDED_PACKETS, 1);
     const broken = conservation(decode(page));
     expect(broken).toMatchObject({ exact: false, difference: 0 });
-    expect(broken.ports.in).toEqual({ rx: 10, forwarded: 6, dropped: 3, difference: 1 });
+    expect(broken.ports.in).toEqual({
+      rx: 10,
+      copies: 0,
+      forwarded: 6,
+      dropped: 3,
+      difference: 1,
+    });
   });
 });

@@ -3,9 +3,11 @@ import type { Stats } from './stats.js';
 
 export interface PortConservation {
   rx: number;
+  /** Packets that floods added. */
+  copies: number;
   forwarded: number;
   dropped: number;
-  /** rx - forwarded - dropped: what is in flight; 0 after a stop, or packets were lost. */
+  /** rx + copies - forwarded - dropped: in flight; 0 after a stop, or packets were lost. */
   difference: number;
 }
 
@@ -18,7 +20,7 @@ export interface Conservation {
 }
 
 /**
- * Compares what came in with what left and what was dropped, port by port.
+ * Compares what came in, and copies of it, with what left and what was dropped, port by port.
  *
  * ```ts
  * await appliance.stop();
@@ -27,8 +29,9 @@ export interface Conservation {
  */
 export function conservation(stats: Pick<Stats, 'ports'>): Conservation {
   const ports: Record<string, PortConservation> = {};
-  for (const [name, { rx, forwarded, dropped }] of Object.entries(stats.ports)) {
-    ports[name] = { rx, forwarded, dropped, difference: rx - forwarded - dropped };
+  for (const [name, { rx, copies, forwarded, dropped }] of Object.entries(stats.ports)) {
+    const difference = rx + copies - forwarded - dropped;
+    ports[name] = { rx, copies, forwarded, dropped, difference };
   }
   const differences = Object.values(ports).map((port) => port.difference);
   return {

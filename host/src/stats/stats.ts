@@ -15,6 +15,7 @@ import {
   LCORE_BLOCK_SLEEPS,
   LCORE_BLOCK_STATE,
   LCORE_STATES,
+  PORT_BLOCK_COPIED_PACKETS,
   PORT_BLOCK_DROPS,
   PORT_BLOCK_EDGE_DROP_BYTES,
   PORT_BLOCK_FINISHED,
@@ -78,7 +79,9 @@ export interface PortStats {
   rxBytes: bigint;
   /** Bytes of the packets among them that were dropped at the device's edge. */
   edgeDropBytes: bigint;
-  /** Packets that came in by this port and left by any. */
+  /** Packets that floods added to those that came in: one per port of departure but the first. */
+  copies: number;
+  /** Packets that came in by this port and left by any, copies included. */
   forwarded: number;
   /** Packets that left by this port. */
   tx: number;
@@ -198,6 +201,7 @@ function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
     rx: sum(blocks, PORT_BLOCK_RX_PACKETS),
     rxBytes: sumBig(blocks, PORT_BLOCK_RX_BYTES),
     edgeDropBytes: sumBig(blocks, PORT_BLOCK_EDGE_DROP_BYTES),
+    copies: sum(blocks, PORT_BLOCK_COPIED_PACKETS),
     forwarded: sum(blocks, PORT_BLOCK_FORWARDED_PACKETS),
     tx: sum(blocks, PORT_BLOCK_TX_PACKETS),
     txBytes: sumBig(blocks, PORT_BLOCK_TX_BYTES),

@@ -113,14 +113,19 @@ function lcoresText(stats: Stats, before: Stats | undefined): string {
   return tableText(columns, rows);
 }
 
-/** `in = out + drops: exact`, or what is missing. */
+/** `in = out + drops: exact`, with the copies of floods where there are any, or what is missing. */
 export function conservationText(stats: Pick<Stats, 'ports'>, colors: Colors): string {
   const { exact, difference, ports } = conservation(stats);
-  const sum = (key: 'rx' | 'forwarded' | 'dropped') =>
-    grouped(Object.values(ports).reduce((total, port) => total + port[key], 0));
-  const numbers = `${sum('rx')} = ${sum('forwarded')} + ${sum('dropped')}`;
-  if (exact) return `in = out + drops: ${colors.green('exact')} (${numbers})`;
-  return `in = out + drops + in flight: ${numbers} + ${grouped(difference)}`;
+  const sum = (key: 'rx' | 'copies' | 'forwarded' | 'dropped') =>
+    Object.values(ports).reduce((total, port) => total + port[key], 0);
+  const copies = sum('copies');
+  const [names, came] =
+    copies === 0
+      ? ['in', grouped(sum('rx'))]
+      : ['in + copies', `${grouped(sum('rx'))} + ${grouped(copies)}`];
+  const numbers = `${came} = ${grouped(sum('forwarded'))} + ${grouped(sum('dropped'))}`;
+  if (exact) return `${names} = out + drops: ${colors.green('exact')} (${numbers})`;
+  return `${names} = out + drops + in flight: ${numbers} + ${grouped(difference)}`;
 }
 
 /** A line for logs: what came in, left and was dropped since `before`, per second. */

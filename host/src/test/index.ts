@@ -15,6 +15,7 @@
 import { expect } from 'vitest';
 import { type PacketMatchers, packetMatchers } from './matchers.js';
 
+export { EGRESS_FLOOD as FLOOD } from '../abi.js';
 export { readCapture } from '../capture-file.js';
 export { ascii, checksum, concat, hex, u8, u16, u32 } from '../packet/bytes.js';
 export { packetDifference } from '../packet/difference.js';

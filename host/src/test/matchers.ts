@@ -8,7 +8,7 @@
  * ```
  */
 import type { MatcherResult, MatcherState } from 'vitest';
-import type { Verdict } from '../abi.js';
+import { EGRESS_FLOOD, type Verdict } from '../abi.js';
 import { packetDifference } from '../packet/difference.js';
 import { packetText } from '../packet/text.js';
 import { fateText, isForwarded, type Outcome, sentText } from './outcome.js';
@@ -24,6 +24,8 @@ export interface PacketMatchers<Result = void> {
   toPunt(): Result;
   /** It is redirected: to this port, if one is given. */
   toRedirect(port?: number): Result;
+  /** It is sent to every other port that the program may redirect to. */
+  toFlood(): Result;
   /** It goes on with exactly these bytes; of a list, each as the list says. */
   toBecome(expected: Expected | readonly Expected[]): Result;
   /** The packets that go on are these, in this order. */
@@ -50,6 +52,12 @@ export const packetMatchers: Matchers = {
     const isWanted = ({ verdict, egress }: Outcome): boolean =>
       verdict === 'redirect' && (port === undefined || egress === port);
     return verdictResult(outcomesOf('toRedirect', received), isWanted, wanted);
+  },
+
+  toFlood(received) {
+    const isFlooded = ({ verdict, egress }: Outcome): boolean =>
+      verdict === 'redirect' && egress === EGRESS_FLOOD;
+    return verdictResult(outcomesOf('toFlood', received), isFlooded, 'be flooded');
   },
 
   toBecome(received, expected) {

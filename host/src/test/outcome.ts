@@ -1,5 +1,5 @@
 /** What became of a packet in a test. */
-import type { Verdict } from '../abi.js';
+import { EGRESS_FLOOD, type Verdict } from '../abi.js';
 import { packetText } from '../packet/text.js';
 
 export interface Outcome {
@@ -9,7 +9,7 @@ export interface Outcome {
   verdict: Verdict | 'undecided';
   /** The packet as the program left it. */
   packet: Uint8Array;
-  /** Number of the port that it is redirected to; 0 for other verdicts. */
+  /** Number of the port that it is redirected to, or `FLOOD`; 0 for other verdicts. */
   egress: number;
   /** The 32 bits that travel with it. */
   mark: number;
@@ -25,7 +25,7 @@ export function fateText({ verdict, egress }: Outcome): string {
   const texts: Record<Outcome['verdict'], string> = {
     pass: 'passed',
     drop: 'was dropped',
-    redirect: `was redirected to port ${egress}`,
+    redirect: egress === EGRESS_FLOOD ? 'was flooded' : `was redirected to port ${egress}`,
     punt: 'was punted',
     undecided: 'was left undecided',
   };

@@ -30,6 +30,8 @@ export interface TestProgramOptions {
 export interface SendOptions {
   /** Number of the port that the packets come in by; default 0. */
   port?: number;
+  /** What the program's clock says, in ns, 0 to 2^64 - 1; default: the monotonic clock. */
+  nowNs?: number | bigint;
 }
 
 export interface SendAllOptions extends SendOptions {
@@ -82,20 +84,20 @@ export class TestProgram {
     options: SendOptions = {},
   ): Outcome | Outcome[] {
     const isOne = packets instanceof Uint8Array;
-    const outcomes = this.#run(isOne ? [packets] : packets, options.port ?? 0, this.send);
+    const outcomes = this.#run(isOne ? [packets] : packets, options, this.send);
     const [first] = outcomes;
     return isOne && first ? first : outcomes;
   }
 
   /** Runs any number of packets, burst by burst. @throws FaultError */
   sendAll(packets: readonly Uint8Array[], options: SendAllOptions = {}): Outcome[] {
-    const { burst = BURST_DEFAULT, port = 0 } = options;
+    const { burst = BURST_DEFAULT } = options;
     if (!Number.isInteger(burst) || burst < 1 || burst > BURST_MAX) {
       throw new WireletError('WIRELET_E_CONFIG_LIMIT', `burst: ${burst} is not 1 to ${BURST_MAX}`);
     }
     const outcomes: Outcome[] = [];
     for (let at = 0; at < packets.length; at += burst) {
-      outcomes.push(...this.#run(packets.slice(at, at + burst), port, this.sendAll));
+      outcomes.push(...this.#run(packets.slice(at, at + burst), options, this.sendAll));
     }
     return outcomes;
   }
@@ -157,10 +159,12 @@ export class TestProgram {
   }
 
   /** `caller` is the method that a test called. */
-  #run(packets: readonly Uint8Array[], port: number, caller: Caller): Outcome[] {
+  #run(packets: readonly Uint8Array[], options: SendOptions, caller: Caller): Outcome[] {
+    const { port = 0, nowNs } = options;
     const sent = packets.map(checkedPacket);
     const ports = sent.map(() => port);
-    const result = coded(() => this.#runner.run(sent, ports));
+    const time = nowNs === undefined ? undefined : checkedTime(nowNs);
+    const result = coded(() => this.#runner.run(sent, ports, time));
     const outcomes = sent.map((packet, index): Outcome => {
       const verdict = result.verdicts[index] as Outcome['verdict'];
       const egress = verdict === 'redirect' ? (result.egress[index] ?? 0) : 0;
@@ -188,6 +192,13 @@ function checkedPacket(packet: Uint8Array): Uint8Array {
   throw new WireletError('WIRELET_E_CONFIG_LIMIT', message, {
     hint: `Devices drop what has fewer than ${PACKET_BYTES_MIN} bytes.`,
   });
+}
+
+/** @throws WIRELET_E_CONFIG_LIMIT */
+function checkedTime(nowNs: number | bigint): bigint {
+  const isWhole = typeof nowNs === 'bigint' || Number.isSafeInteger(nowNs);
+  if (isWhole && nowNs >= 0 && BigInt(nowNs) < 1n << 64n) return BigInt(nowNs);
+  throw new WireletError('WIRELET_E_CONFIG_LIMIT', `nowNs: ${nowNs} is not 0 to 2^64 - 1`);
 }
 
 function openRunner(program: LoadedProgram, options: TestProgramOptions): NativeRunner {

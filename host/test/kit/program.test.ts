@@ -77,6 +77,8 @@ describe('a program under test', () => {
     expect(redirect.send(even)).toRedirect();
     expect(redirect.send(even)).toRedirect(3);
     expect(redirect.send(even)).not.toRedirect(2);
+    expect(redirect.send(even)).not.toFlood();
+    expect(() => redirect.send(even, { nowNs: -1 })).toThrow('nowNs: -1 is not 0 to 2^64 - 1');
     expect(redirect.send(even)).toBecome(even);
     expect(redirect.send(odd)).toPunt();
     expect(redirect.send(odd)).toBecome('punt');

@@ -42,7 +42,8 @@ drop_reasons! {
     Undecided = 3, "undecided", false;
     /// It passed, but no `forward` pairs the port it came in by with another.
     NoForward = 4, "no_forward", false;
-    /// A redirect named a port that does not exist or that the program may not use.
+    /// A redirect named a port that does not exist or that the program may not use, or a flood had
+    /// no port to go to.
     RedirectInvalid = 5, "redirect_invalid", false;
     /// The verdict was punt, but the config names nobody to punt to.
     PuntUnset = 6, "punt_unset", false;
@@ -74,6 +75,8 @@ drop_reasons! {
     Unsupported = 19, "unsupported", true;
     /// Lost on purpose, by the `fault` wrapper.
     Impaired = 20, "impaired", true;
+    /// No free frame for a copy of it that a flood sends.
+    NoCopyFrame = 21, "no_copy_frame", false;
 }
 
 const _: () = {

@@ -23,6 +23,7 @@ pub fn guest_source() -> String {
         constant(&format!("VERDICT_{}", verdict.name().to_uppercase()), verdict as u64);
     }
     constant("VERDICT_UNDECIDED", verdict::UNDECIDED.into());
+    constant("EGRESS_FLOOD", verdict::FLOOD.into());
     for (name, value) in packet_flags() {
         constant(name, value.into());
     }
@@ -91,6 +92,8 @@ fn write_names(out: &mut String) {
          export const STATS_MAGIC = {}n;\n\
          export const HISTOGRAM_BUCKETS = {};\n\
          export const MANIFEST_SECTION = '{}';\n\
+         /** Port of a redirect to all ports but the port of arrival. */\n\
+         export const EGRESS_FLOOD = {};\n\
          /** Names of verdicts; the index is the value in a descriptor. */\n\
          export const VERDICTS = [\n{verdicts}] as const;\n\
          /** Names of drop reasons; the index is the place in a port's `drops`. */\n\
@@ -105,6 +108,7 @@ fn write_names(out: &mut String) {
         stats::MAGIC,
         histogram::BUCKETS,
         guest::MANIFEST_SECTION,
+        verdict::FLOOD,
     )
     .expect("a String takes every write");
 }

@@ -103,8 +103,11 @@ layout! {
         mtu: u64 = 456,
         /// 1 while packets for every MAC address are received.
         promiscuous: u64 = 464,
+        /// Packets that floods added to those that came in by this port: one for each port that a
+        /// packet was sent to, but one.
+        copied_packets: u64 = 472,
         /// Zero; reserved.
-        reserved_tail: [u64; 5] = 472,
+        reserved_tail: [u64; 4] = 480,
         /// Latency of packets from their generator to this port, in ns.
         latency_ns: [u64; BUCKETS] = 512,
     }

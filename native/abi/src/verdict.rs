@@ -17,6 +17,9 @@ pub enum Verdict {
 /// What the engine presets: a packet the program has not decided yet.
 pub const UNDECIDED: u8 = 0xFF;
 
+/// `egress` of a redirect to every port that the program may redirect to, but the port of arrival.
+pub const FLOOD: u16 = 0xFFFE;
+
 impl Verdict {
     /// All verdicts; the index is the discriminant.
     pub const ALL: [Verdict; 4] = [Verdict::Pass, Verdict::Drop, Verdict::Redirect, Verdict::Punt];
@@ -45,6 +48,7 @@ impl Verdict {
 }
 
 const _: () = {
+    assert!(FLOOD as usize >= crate::limits::PORTS_MAX);
     let mut index = 0;
     while index < Verdict::ALL.len() {
         assert!(Verdict::ALL[index] as usize == index);

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use wirelet_abi::limits::{BURST_MAX, PACKET_BYTES_MIN};
-use wirelet_abi::verdict::UNDECIDED;
+use wirelet_abi::verdict::{FLOOD, UNDECIDED};
 use wirelet_abi::{BurstHeader, Descriptor, Error, guest};
 use wirelet_packet::{Backing, Mbuf, Pages, Region};
 
 /// `Mbuf::egress` of a packet that is gone.
 pub const GONE: u16 = 0xFFFF;
+const _: () = assert!(GONE != FLOOD);
 
 /// Packets that were received together, in order, and which of them still pass.
 pub struct Burst {
-    /// In order of arrival. `egress` is set once a packet has left the pipeline: a port, or
-    /// [`GONE`].
+    /// In order of arrival. `egress` is set once a packet has left the pipeline: a port, [`GONE`],
+    /// or [`FLOOD`].
     pub mbufs: [Mbuf; BURST_MAX],
     /// How many there are.
     pub count: usize,
@@ -21,13 +22,18 @@ pub struct Burst {
     pub live: [u8; BURST_MAX],
     /// How many of them there are.
     pub live_count: usize,
+    /// Ports that packets with [`FLOOD`] leave by, a bit each; of no meaning for others.
+    pub flood_ports: [u64; BURST_MAX],
+    /// Whether there are any.
+    pub floods: bool,
 }
 
 impl Burst {
     /// No packets.
     pub fn new() -> Burst {
         let live = std::array::from_fn(|index| index as u8);
-        Burst { mbufs: [Mbuf::default(); BURST_MAX], count: 0, live, live_count: 0 }
+        let (mbufs, flood_ports) = ([Mbuf::default(); BURST_MAX], [0; BURST_MAX]);
+        Burst { mbufs, count: 0, live, live_count: 0, flood_ports, floods: false }
     }
 
     /// `count` packets have just been received into `mbufs`: all of them pass so far.

@@ -239,7 +239,7 @@ pub fn abandon(lcore: &mut Lcore) {
         let reasons = DropReason::ALL.iter().filter(|reason| reason.at_edge());
         reasons.map(|&reason| port.stats.drops[reason as usize]).sum()
     };
-    let received = |port: &Port| port.stats.rx_packets - edge(port);
+    let received = |port: &Port| port.stats.rx_packets - edge(port) + port.stats.copied_packets;
     let came_in = lcore.taken + lcore.ports.iter().map(received).sum::<u64>();
     let lost = came_in.saturating_sub(settled(lcore));
     let ingress = usize::from(lcore.burst.mbufs[0].port).min(lcore.ports.len() - 1);

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod errand;
 pub mod event;
 pub mod fault;
+mod flood;
 mod flow;
 pub mod generation;
 pub mod idle;

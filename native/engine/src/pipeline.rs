@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirelet_abi::limits::{BURST_MAX, DROP_REASONS_MAX};
 use wirelet_abi::stats::ProgramBlock;
-use wirelet_abi::verdict::UNDECIDED;
+use wirelet_abi::verdict::{FLOOD, UNDECIDED};
 use wirelet_abi::{BurstHeader, DropReason, Verdict};
 use wirelet_packet::{FrameCache, clock};
 
@@ -265,6 +265,11 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
         Verdict::Pass => return Outcome::Passes,
         Verdict::Drop => drop_packet(burst, way, index, DropReason::Program),
         Verdict::Redirect if egress < 64 && allowed >> egress & 1 == 1 => mbuf.egress = egress,
+        Verdict::Redirect if egress == FLOOD && others(allowed, mbuf.port) != 0 => {
+            mbuf.egress = FLOOD;
+            burst.flood_ports[usize::from(burst.live[index])] = others(allowed, mbuf.port);
+            burst.floods = true;
+        }
         Verdict::Redirect => drop_packet(burst, way, index, DropReason::RedirectInvalid),
         Verdict::Punt => match way.punt {
             Some(port) => mbuf.egress = port,
@@ -272,6 +277,11 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
         },
     }
     Outcome::Leaves
+}
+
+/// Ports that a flood goes to: the allowed ones, a bit each, but the port of arrival.
+fn others(allowed: u64, arrival: u16) -> u64 {
+    allowed & !(1 << arrival)
 }
 
 /// A descriptor that lies: its packet goes, the program is at fault.

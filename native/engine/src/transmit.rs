@@ -9,6 +9,7 @@ use wirelet_packet::{FrameCache, Mbuf};
 
 use crate::burst::GONE;
 use crate::control::Control;
+use crate::flood;
 use crate::lcore::Lcore;
 use crate::port::Port;
 
@@ -31,6 +32,9 @@ pub fn burst(lcore: &mut Lcore, ingress: usize, forward: Option<u16>) {
             lcore.frames.give(mbuf.frame);
             lcore.ports[ingress].stats.drops[DropReason::NoForward as usize] += 1;
         }
+    }
+    if lcore.burst.floods {
+        flood::spread(lcore);
     }
     decided(lcore);
 }
@@ -57,22 +61,22 @@ pub fn decided(lcore: &mut Lcore) {
 }
 
 /// What sending needs of an lcore, apart from the packets.
-struct Exit<'a> {
-    ports: &'a mut [Port],
-    frames: &'a mut FrameCache,
+pub(crate) struct Exit<'a> {
+    pub(crate) ports: &'a mut [Port],
+    pub(crate) frames: &'a mut FrameCache,
     outgoing: &'a mut [Option<Producer<Mbuf>>],
     control: &'a Control,
     stats: &'a mut LcoreBlock,
 }
 
-fn split(lcore: &mut Lcore) -> (&mut crate::burst::Burst, Exit<'_>) {
+pub(crate) fn split(lcore: &mut Lcore) -> (&mut crate::burst::Burst, Exit<'_>) {
     let Lcore { burst, ports, frames, outgoing, control, stats, .. } = lcore;
     (burst, Exit { ports, frames, outgoing, control, stats })
 }
 
 impl Exit<'_> {
     #[inline]
-    fn send(&mut self, egress: u16, packets: &mut [Mbuf]) {
+    pub(crate) fn send(&mut self, egress: u16, packets: &mut [Mbuf]) {
         let port = &self.ports[usize::from(egress)];
         let padded = port.limits.padded_bytes;
         let fits =
@@ -142,7 +146,7 @@ impl Exit<'_> {
         kept
     }
 
-    fn drop(&mut self, mbuf: &Mbuf, reason: DropReason) {
+    pub(crate) fn drop(&mut self, mbuf: &Mbuf, reason: DropReason) {
         self.frames.give(mbuf.frame);
         self.ports[usize::from(mbuf.port)].stats.drops[reason as usize] += 1;
     }

@@ -6,8 +6,9 @@ use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_engine::fault::Fault;
-use wirelet_engine::runner;
+use wirelet_engine::runner::{self, Given};
 use wirelet_engine::state::StateTable;
+use wirelet_packet::clock;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
 use crate::tables::{self, TableInfo, TablePart};
@@ -65,17 +66,22 @@ impl Runner {
         guarded(|| self.open()?.swap(program.into_config()?))
     }
 
-    /// Runs one burst.
+    /// Runs one burst, at a time of the monotonic clock, or now.
     #[napi]
-    pub fn run(&mut self, packets: Vec<Uint8Array>, ports: Vec<u32>) -> napi::Result<RunResult> {
+    pub fn run(
+        &mut self,
+        packets: Vec<Uint8Array>,
+        ports: Vec<u32>,
+        now_ns: Option<BigInt>,
+    ) -> napi::Result<RunResult> {
         guarded(|| {
             let port = |index: usize| ports.get(index).map_or(0, |&port| port as u16);
-            let packets: Vec<(&[u8], u16)> = packets
-                .iter()
-                .enumerate()
-                .map(|(index, bytes)| (bytes.as_ref(), port(index)))
+            let packets = packets.iter().enumerate();
+            let packets: Vec<Given<'_>> = packets
+                .map(|(index, bytes)| Given { bytes: bytes.as_ref(), port: port(index), mark: 0 })
                 .collect();
-            self.open()?.run(&packets).map(result)
+            let now_ns = now_ns.map_or_else(clock::now_ns, |now_ns| now_ns.get_u64().1);
+            self.open()?.run_at(&packets, now_ns).map(result)
         })
     }
 

@@ -97,17 +97,17 @@ impl Page {
 
     /// Every packet is counted exactly once, per port, in all, and per program.
     pub fn assert_conserved(&self) {
-        let (mut rx, mut tx, mut dropped) = (0, 0, 0);
+        let (mut came, mut tx, mut dropped) = (0, 0, 0);
         for port in 0..self.ports() {
-            let received = self.port(port, |block| block.rx_packets);
+            let received = self.port(port, |block| block.rx_packets + block.copied_packets);
             let forwarded = self.port(port, |block| block.forwarded_packets);
             let drops = self.port(port, |block| block.drops.iter().sum());
             assert_eq!(received, forwarded + drops, "port {port}: {}", self.describe());
-            rx += received;
+            came += received;
             dropped += drops;
             tx += self.port(port, |block| block.tx_packets);
         }
-        assert_eq!(rx, tx + dropped, "{}", self.describe());
+        assert_eq!(came, tx + dropped, "{}", self.describe());
         for program in 0..self.0[0].programs.len() {
             let packets = self.program(program, |block| block.packets);
             let decided = self.program(program, |block| {
@@ -129,10 +129,11 @@ impl Page {
                     .map(|reason| (reason.name(), port.drops[*reason as usize]))
                     .filter(|(_, count)| *count > 0)
                     .collect();
-                let PortBlock { rx_packets, forwarded_packets, tx_packets, .. } = port;
+                let PortBlock { rx_packets, copied_packets, forwarded_packets, tx_packets, .. } =
+                    port;
                 text += &format!(
-                    "\n  port {number}: rx {rx_packets} forwarded {forwarded_packets} \
-                     tx {tx_packets} drops {drops:?}"
+                    "\n  port {number}: rx {rx_packets} copied {copied_packets} forwarded \
+                     {forwarded_packets} tx {tx_packets} drops {drops:?}"
                 );
             }
             for (number, program) in programs.iter().enumerate() {

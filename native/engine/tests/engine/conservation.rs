@@ -19,6 +19,7 @@ enum Deed {
     Pass,
     Drop,
     Redirect(u8),
+    Flood,
     Punt,
     Undecided,
     Shrink(u16),
@@ -31,6 +32,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => Just(Deed::Pass),
         3 => Just(Deed::Drop),
         3 => (0..5u8).prop_map(Deed::Redirect),
+        2 => Just(Deed::Flood),
         1 => Just(Deed::Punt),
         1 => Just(Deed::Undecided),
         1 => (0..40u16).prop_map(Deed::Shrink),
@@ -47,6 +49,9 @@ impl Deed {
             Deed::Drop => verdict(1),
             Deed::Redirect(to) => {
                 format!("(i32.store16 offset=14 (local.get $d) (i32.const {to})) {}", verdict(2))
+            }
+            Deed::Flood => {
+                format!("(i32.store16 offset=14 (local.get $d) (i32.const 0xFFFE)) {}", verdict(2))
             }
             Deed::Punt => verdict(3),
             Deed::Undecided => String::new(),

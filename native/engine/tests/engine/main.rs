@@ -10,6 +10,7 @@ mod door_bytes;
 mod door_features;
 mod door_limits;
 mod faults;
+mod flood;
 mod hostile;
 mod lcores;
 mod shadow;
