@@ -27,6 +27,16 @@ pub(crate) struct Link {
     pub(crate) promiscuous: bool,
 }
 
+/// What a look at an interface has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    There(Link),
+    /// There, and just being renamed: for some milliseconds the kernel knows neither the old name
+    /// nor the new one (`dev_change_name` waits for RCU between the two).
+    Renamed,
+    Gone,
+}
+
 /// An interface of the network namespace of the thread that found it.
 #[derive(Debug)]
 pub(crate) struct Interface {
@@ -63,17 +73,17 @@ impl Interface {
         &self.name
     }
 
-    /// How it is now; `None` when it is not there any more. Three system calls, about 1 µs.
-    pub(crate) fn look(&mut self) -> Option<Link> {
-        // A name that changes between two questions is asked for again; twice is no accident.
-        (0..3).find_map(|_| self.look_once().transpose()).and_then(Result::ok)
+    /// How it is now. Three system calls, about 1 µs.
+    pub(crate) fn look(&mut self) -> Look {
+        self.ask().unwrap_or(Look::Renamed)
     }
 
-    /// `Err` when it is gone, `Ok(None)` when it was renamed meanwhile.
-    fn look_once(&mut self) -> Result<Option<Link>, io::Error> {
+    fn ask(&mut self) -> io::Result<Look> {
         let mut request = empty();
         request.ifr_ifru.ifru_ifindex = self.index;
-        control(&self.socket, libc::SIOCGIFNAME, &mut request)?;
+        if control(&self.socket, libc::SIOCGIFNAME, &mut request).is_err() {
+            return Ok(Look::Gone);
+        }
         // On an lcore nothing is allocated unless the name is another one.
         let letters = request.ifr_name.iter().take(self.name.len() + 1);
         if !letters.map(|letter| *letter as u8).eq(self.name.bytes().chain([0])) {
@@ -81,17 +91,14 @@ impl Interface {
         }
         let mut answers = [request, request];
         for (code, answer) in [libc::SIOCGIFFLAGS, libc::SIOCGIFMTU].into_iter().zip(&mut answers) {
-            match control(&self.socket, code, answer) {
-                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
-                other => other?,
-            }
+            control(&self.socket, code, answer)?;
         }
         // SAFETY: SIOCGIFFLAGS has filled in the flags, SIOCGIFMTU the MTU.
         let (flags, mtu) =
             unsafe { (answers[0].ifr_ifru.ifru_flags, answers[1].ifr_ifru.ifru_mtu) };
         let flags = i32::from(flags);
         let running = libc::IFF_UP | libc::IFF_RUNNING;
-        Ok(Some(Link {
+        Ok(Look::There(Link {
             up: flags & running == running,
             mtu: usize::try_from(mtu).unwrap_or(0),
             promiscuous: flags & libc::IFF_PROMISC != 0,
@@ -222,7 +229,7 @@ mod tests {
     fn loopback_is_found_and_what_is_not_there_is_a_coded_error() {
         let mut loopback = Interface::find("lo").expect("every namespace has one");
         assert_eq!((loopback.index(), loopback.mac()), (1, Ok([0; 6])));
-        assert!(loopback.look().is_some_and(|link| link.mtu > 1500));
+        assert!(matches!(loopback.look(), Look::There(link) if link.mtu > 1500));
         assert_eq!(loopback.name(), "lo");
         for name in ["", "a name", "sixteen-letters-", "no/slash", "wirelet-none0"] {
             let error = Interface::find(name).expect_err("no such interface");

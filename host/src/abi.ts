@@ -479,11 +479,6 @@ export const ERRORS = {
     meaning: "The interface has an XDP program of somebody else.",
     hint: "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.",
   },
-  WIRELET_E_LINK_DOWN: {
-    exit: 1,
-    meaning: "The link of a port went down; packets to it are dropped as `tx_error`.",
-    hint: "The port goes on when it is up again: `ip link set NAME up`.",
-  },
   WIRELET_E_INTERFACE_GONE: {
     exit: 1,
     meaning: "The interface of a port was removed or moved to another network namespace.",

@@ -27,6 +27,18 @@ export interface Quarantine {
   message: string;
 }
 
+/** A port's interface lost its link, or has it again. The port goes on. */
+export interface LinkChange {
+  port: string;
+  link: 'up' | 'down';
+}
+
+/** `wan: link down: ...`, for people. */
+export function linkText({ port, link }: LinkChange): string {
+  const lost = ': packets to it are dropped as tx_error until it is up again';
+  return `${port}: link ${link}${link === 'down' ? lost : ''}`;
+}
+
 export interface ApplianceEvents {
   /** A program faulted. */
   fault: Fault;
@@ -36,6 +48,8 @@ export interface ApplianceEvents {
   swap: GenerationChange;
   /** The programs of the generation before run again, by hand or by themselves. */
   rollback: GenerationChange;
+  /** The link of a port changed, or is down at the start. */
+  link: LinkChange;
   /** A program logged a line. */
   log: LogLine;
   /** A device or an lcore failed, or a listener threw. */
@@ -67,6 +81,8 @@ export class Events {
       this.#fault(event);
     } else if (kind === 'log') {
       this.listeners.emit('log', { program: name, lcore, text: message });
+    } else if (kind === 'link') {
+      this.listeners.emit('link', { port: name, link: message === 'up' ? 'up' : 'down' });
     } else if (kind === 'swap' || kind === 'rollback') {
       this.#generations().onEvent(event);
     } else if (kind === 'quarantine') {

@@ -167,7 +167,16 @@ export interface NativeApplianceSpec {
 
 /** Something that happened; taken by polling, so a busy host delays nothing but itself. */
 export interface NativeEvent {
-  kind: 'fault' | 'log' | 'device' | 'lcore' | 'swap' | 'rollback' | 'quarantine';
+  kind:
+    | 'fault'
+    | 'log'
+    | 'link'
+    | 'device'
+    | 'state'
+    | 'lcore'
+    | 'swap'
+    | 'rollback'
+    | 'quarantine';
   /** Nanoseconds of the monotonic clock. */
   timeNs: bigint;
   lcore: number;

@@ -38,6 +38,10 @@ describe('verbs that change programs', () => {
       name: basename(running.folder),
       socket: socket(),
       generation: 1,
+      ports: [
+        { name: 'in', link: 'up', finished: false },
+        { name: 'out', link: 'up', finished: false },
+      ],
       programs: [
         { tenant: 'default', name: 'guard', health: 'running', faults: 0 },
         { tenant: 'default', name: 'count', health: 'running' },

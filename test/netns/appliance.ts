@@ -46,27 +46,55 @@ export class RunningAppliance {
   }
 
   /** Starts one with this config, an object of the shape that `defineConfig` takes. */
-  static async start(namespace: Namespace, config: object): Promise<RunningAppliance> {
+  static start(namespace: Namespace, config: object): Promise<RunningAppliance> {
     const folder = mkdtempSync(join(tmpdir(), 'wirelet-netns-'));
+    return RunningAppliance.#startIn(folder, namespace, config);
+  }
+
+  /** Another one in the folder of this one, which has ended: its config and socket may differ. */
+  startAgain(namespace: Namespace, config: object): Promise<RunningAppliance> {
+    return RunningAppliance.#startIn(this.#folder, namespace, config);
+  }
+
+  static async #startIn(
+    folder: string,
+    namespace: Namespace,
+    config: object,
+  ): Promise<RunningAppliance> {
     writeFileSync(join(folder, 'wirelet.config.json'), JSON.stringify(config));
     const socket = join(folder, SOCKET);
     const command = [process.execPath, BINARY, 'run', folder, '--json', '--socket', socket];
     const [file, args] = namespace.inside(command);
     const child = spawn(file, args, { cwd: CHECKOUT, stdio: ['ignore', 'pipe', 'pipe'] });
     const running = new RunningAppliance(folder, child);
-    await running.#until(() => running.stderr.includes(' running'));
+    await running.says(' running');
     return running;
   }
 
-  async #until(condition: () => boolean): Promise<void> {
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Waits until it has said this, `times` times. */
+  async says(text: string, times = 1): Promise<void> {
     const started = performance.now();
-    while (!condition()) {
+    while (this.stderr.split(text).length <= times) {
       if (this.#child.exitCode !== null || performance.now() - started > PATIENCE_MS) {
         this.kill();
-        throw new Error(`the appliance does not run: ${this.stderr}${this.stdout}`);
+        throw new Error(`the appliance does not say "${text}": ${this.stderr}${this.stdout}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** As kill -9 ends it; its folder stays. */
+  async die(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#ended;
   }
 
   /** Its last words, after ^C. */

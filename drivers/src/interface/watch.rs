@@ -3,14 +3,14 @@
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_packet::clock;
 
-use super::{Interface, Link};
+use super::{Interface, Link, Look};
 
 /// Polls between two looks at the clock.
 const POLLS: u32 = 1024;
 /// Time between two looks at the interface.
 const LOOK_NS: u64 = 100_000_000;
 
-/// An interface and what was last seen of it. Every change for the worse is told once.
+/// An interface and what was last seen of it. Its end is told once; a link comes and goes.
 #[derive(Debug)]
 pub(crate) struct LinkWatch {
     interface: Interface,
@@ -27,8 +27,8 @@ impl LinkWatch {
     /// # Errors
     /// `WIRELET_E_INTERFACE` when it went while it was opened.
     pub(crate) fn new(mut interface: Interface) -> Result<LinkWatch, Error> {
-        let Some(link) = interface.look() else {
-            let message = format!("`{}` is gone", interface.name());
+        let Look::There(link) = interface.look() else {
+            let message = format!("`{}` is gone, or just being renamed", interface.name());
             return Err(Error::new(ErrorCode::Interface, message));
         };
         let looked_at_ns = clock::now_ns();
@@ -55,14 +55,9 @@ impl LinkWatch {
             return;
         }
         match self.interface.look() {
-            None => self.lose(),
-            Some(link) => {
-                if self.link.up && !link.up {
-                    let message = format!("`{}`", self.interface.name());
-                    self.error = Some(Error::new(ErrorCode::LinkDown, message));
-                }
-                self.link = link;
-            }
+            Look::There(link) => self.link = link,
+            Look::Renamed => {}
+            Look::Gone => self.lose(),
         }
     }
 

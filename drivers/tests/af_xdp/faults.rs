@@ -29,7 +29,7 @@ fn load(rig: &mut Rig, device: &mut dyn Device, bursts: usize) -> u64 {
 }
 
 #[test]
-fn a_link_that_goes_down_is_told_and_comes_back() {
+fn a_link_that_goes_down_comes_back() {
     let Some(_here) = enter() else { return };
     let peer = join("here", "there", 1);
     let socket = peer.enter(|| RawSocket::open("there", EXPERIMENT));
@@ -43,14 +43,11 @@ fn a_link_that_goes_down_is_told_and_comes_back() {
     });
     assert_eq!(stats(&*device).tx_errors, 0);
     ip("link set here down");
-    let mut error = None;
     until("the link is seen to be down", || {
         load(&mut rig, &mut *device, 10);
-        error = device.take_error();
-        error.is_some()
+        assert_eq!(device.take_error(), None, "the port goes on");
+        !stats(&*device).link_up
     });
-    assert_eq!(error.expect("an error").code, ErrorCode::LinkDown);
-    assert!(!stats(&*device).link_up);
     // Nothing piles up, and every packet is accounted for.
     let errors = stats(&*device).tx_errors;
     assert_eq!(load(&mut rig, &mut *device, 10), 320);

@@ -11,6 +11,7 @@ import { type DevReports, DevSession, filesOf } from '../dev/session.js';
 import { helpText, readyText, reloadedText } from '../dev/text.js';
 import { Watcher } from '../dev/watcher.js';
 import { asWireletError, type WireletError } from '../error.js';
+import { linkText } from '../events.js';
 import { faultText } from '../fault.js';
 import type { GenerationChange } from '../generations.js';
 import { changeText } from '../terminal/change-text.js';
@@ -175,6 +176,7 @@ class Development {
     appliance.on('log', ({ program, text }) => screen.line(() => `[${program}] ${text}`));
     appliance.on('swap', changed);
     appliance.on('rollback', changed);
+    appliance.on('link', (change) => screen.line(() => linkText(change)));
     appliance.on('quarantine', ({ program, lcore, message }) =>
       screen.line(() => `${program} is quarantined on lcore ${lcore}: ${message}`),
     );

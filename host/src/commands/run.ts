@@ -3,6 +3,7 @@ import type { Appliance } from '../appliance.js';
 import { loadConfig } from '../config/load.js';
 import type { ControlServer } from '../control/server.js';
 import { asWireletError, type WireletError } from '../error.js';
+import { linkText } from '../events.js';
 import { faultText } from '../fault.js';
 import { shownPath } from '../program.js';
 import { conservation } from '../stats/conservation.js';
@@ -58,6 +59,7 @@ function report(appliance: Appliance, output: Output): WireletError[] {
   appliance.on('log', ({ program, text }) => output.message(`[${program}] ${text}`));
   appliance.on('swap', (change) => output.message(changeText(change)));
   appliance.on('rollback', (change) => output.message(changeText(change)));
+  appliance.on('link', (change) => output.message(linkText(change)));
   appliance.on('quarantine', ({ tenant, program, lcore, message }) =>
     output.message(`${tenant}/${program} is quarantined on lcore ${lcore}: ${message}`),
   );

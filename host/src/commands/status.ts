@@ -25,12 +25,22 @@ export function statusText(status: Status): string {
   const up = duration(uptimeMs * NS_PER_MS);
   const head = [`${name} (pid ${pid}): generation ${generation}, up ${up}`, `socket ${socket}`];
   if (config !== '') head.push(`config ${shownPath(config)}`);
-  const parts = [head.join('\n'), programsText(status), lcoresText(status)];
+  const parts = [head.join('\n'), portsText(status), programsText(status), lcoresText(status)];
   const changes = status.changes.map((change) => `${timeText(change.at)} ${changeText(change)}`);
   if (changes.length > 0) parts.push(`last changes\n${indent(changes.join('\n'))}`);
   const faults = status.faults.map(faultText);
   if (faults.length > 0) parts.push(`last faults\n${indent(faults.join('\n'))}`);
   return parts.filter((part) => part !== '').join('\n\n');
+}
+
+function portsText({ ports }: Status): string {
+  const columns = ['port', 'link', 'device'].map((title) => ({ title }));
+  const rows = ports.map(({ name, link, finished, device }) => [
+    name,
+    finished ? 'ended' : link,
+    device,
+  ]);
+  return tableText(columns, rows);
 }
 
 function programsText({ programs }: Status): string {

@@ -23,8 +23,9 @@ export const CONTROL_COMMANDS: readonly CommandSpec[] = [
     name: 'status',
     summary: 'show how the appliance that runs here is doing',
     description: [
-      'Its generation, programs with their health, the lcores and which generation each has ' +
-        'adopted, the last swaps and faults. With no appliance the exit status is 5.',
+      'Its generation, ports with their link, programs with their health, the lcores and which ' +
+        'generation each has adopted, the last swaps and faults. With no appliance the exit ' +
+        'status is 5.',
     ],
     arguments: [],
     options: [SOCKET_OPTION, JSON_OPTION],
@@ -32,8 +33,9 @@ export const CONTROL_COMMANDS: readonly CommandSpec[] = [
     json: {
       schema: 'wirelet.status/1',
       fields:
-        'name, pid, config, socket, uptimeMs, generation, programs[{tenant,name,source,health,' +
-        'packets,faults,rebuilds}], lcores[{cpu,state,generation,busy}], changes[], faults[]',
+        'name, pid, config, socket, uptimeMs, generation, ports[{name,device,link,finished}], ' +
+        'programs[{tenant,name,source,health,packets,faults,rebuilds}], ' +
+        'lcores[{cpu,state,generation,busy}], changes[], faults[]',
     },
     load: () => import('./status.js'),
   },

@@ -2,7 +2,7 @@
 import type { Appliance } from '../appliance.js';
 import type { Fault } from '../fault.js';
 import type { GenerationChange } from '../generations.js';
-import type { LcoreState, ProgramHealth } from '../stats/stats.js';
+import type { LcoreState, PortStats, ProgramHealth } from '../stats/stats.js';
 import { TENANT_DEFAULT } from '../tenant.js';
 
 /** Changes and faults that are remembered. */
@@ -16,6 +16,14 @@ export interface StatusProgram {
   packets: number;
   faults: number;
   rebuilds: number;
+}
+
+export interface StatusPort {
+  name: string;
+  device: string;
+  link: PortStats['link'];
+  /** It will never receive again: its file has ended, its interface is gone. */
+  finished: boolean;
 }
 
 export interface StatusLcore {
@@ -41,6 +49,7 @@ export interface Status {
   socket: string;
   uptimeMs: number;
   generation: number;
+  ports: StatusPort[];
   programs: StatusProgram[];
   lcores: StatusLcore[];
   /** The last ones, newest first. */
@@ -78,6 +87,10 @@ export class StatusBook {
       ...this.#place,
       uptimeMs: Math.round(stats.elapsedMs),
       generation,
+      ports: config.ports.map(({ name, device }) => {
+        const port = stats.ports[name];
+        return { name, device, link: port?.link ?? 'down', finished: port?.finished ?? true };
+      }),
       programs: config.programs.map(({ name, source }) => {
         const program = stats.programs[name];
         return {

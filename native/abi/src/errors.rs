@@ -183,9 +183,6 @@ errors! {
     XdpAttached, "WIRELET_E_XDP_ATTACHED", Failed,
         "The interface has an XDP program of somebody else.",
         "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.";
-    LinkDown, "WIRELET_E_LINK_DOWN", Failed,
-        "The link of a port went down; packets to it are dropped as `tx_error`.",
-        "The port goes on when it is up again: `ip link set NAME up`.";
     InterfaceGone, "WIRELET_E_INTERFACE_GONE", Failed,
         "The interface of a port was removed or moved to another network namespace.",
         "Start the appliance again when the interface is back.";

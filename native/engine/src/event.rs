@@ -38,6 +38,13 @@ pub enum What {
         /// Why.
         error: Error,
     },
+    /// A port's link went down, or is up again. The port goes on.
+    Link {
+        /// The port's number.
+        port: u16,
+        /// Whether it is up now.
+        up: bool,
+    },
     /// The lcore itself failed: a bug of ours.
     Lcore(Error),
     /// State that was kept can't be read.

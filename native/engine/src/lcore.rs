@@ -189,8 +189,12 @@ pub fn publish(lcore: &mut Lcore) {
         if failed > 0 {
             take_back(&mut lcore.ports, failed, usize::from(ingress));
         }
-        let error = lcore.ports[index].device.as_mut().and_then(|device| device.take_error());
-        if let Some(error) = error {
+        let port = &mut lcore.ports[index];
+        // A link that every queue of the port sees is told by the first one's lcore.
+        if let Some(up) = port.link_change().filter(|_| port.home == lcore.index) {
+            lcore.events.send(What::Link { port: index as u16, up });
+        }
+        if let Some(error) = port.device.as_mut().and_then(|device| device.take_error()) {
             lcore.events.send(What::Device { port: index as u16, error });
         }
     }

@@ -23,6 +23,8 @@ pub struct Port {
     device_stats: DeviceStats,
     /// Port whose packets left by this one last.
     last_ingress: u16,
+    /// The link as the host was last told.
+    link_told: bool,
 }
 
 impl Port {
@@ -36,6 +38,7 @@ impl Port {
             limits,
             device_stats: DeviceStats::default(),
             last_ingress: 0,
+            link_told: true,
         }
     }
 
@@ -94,6 +97,13 @@ impl Port {
         let failed = self.device_stats.tx_errors - errors_before;
         self.stats.tx_packets -= failed;
         (failed, self.last_ingress)
+    }
+
+    /// The link, if it is another one than at the last call; first of all when it is down.
+    pub fn link_change(&mut self) -> Option<bool> {
+        let up = self.device_stats.link_up;
+        let changed = std::mem::replace(&mut self.link_told, up) != up;
+        changed.then_some(up)
     }
 
     fn edge_drops(&self) -> u64 {

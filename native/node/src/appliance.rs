@@ -62,7 +62,7 @@ pub struct ApplianceSpec {
 /// Something that happened.
 #[napi(object)]
 pub struct ApplianceEvent {
-    /// `fault`, `log`, `device`, `lcore`, `rollback` or `quarantine`.
+    /// `fault`, `log`, `link`, `device`, `state`, `lcore`, `rollback` or `quarantine`.
     pub kind: String,
     /// Nanoseconds of the monotonic clock.
     pub time_ns: BigInt,
@@ -72,7 +72,7 @@ pub struct ApplianceEvent {
     pub name: String,
     /// `WIRELET_E_...`, but for log lines.
     pub code: Option<String>,
-    /// Description or log line.
+    /// Description or log line; of a link, `up` or `down`.
     pub message: String,
     /// Generation of the pipeline.
     pub generation: u32,
@@ -332,6 +332,11 @@ impl Appliance {
             }
             What::Device { port, error } => {
                 fail("device", &self.ports[usize::from(port)], error);
+            }
+            What::Link { port, up } => {
+                out.kind = "link".into();
+                out.name = self.ports[usize::from(port)].clone();
+                out.message = if up { "up" } else { "down" }.into();
             }
             What::Rollback { program, to, message } => {
                 out.kind = "rollback".into();
