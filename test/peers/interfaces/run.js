@@ -150,7 +150,7 @@ function print(rows) {
     }
   }
   const commands = new Set(
-    rows.flatMap(({ samples }) => samples.slice(0, 1).map(({ command }) => command.join(' '))),
+    rows.flatMap(({ samples }) => samples.slice(0, 1).map(({ command }) => words(command))),
   );
   for (const command of commands) console.log(command);
 }
@@ -171,6 +171,19 @@ function makeRows() {
     }),
   );
 }
+
+/** A row as the file has it: no paths of this machine. */
+function kept({ name, work, bytes, measure, samples, problem }) {
+  return {
+    name,
+    work: measure === measureLatency ? `${work} latency` : work,
+    bytes,
+    samples: samples.map((sample) => ({ ...sample, command: words(sample.command) })),
+    problem,
+  };
+}
+
+const words = (command) => command.join(' ').replaceAll(`${ROOT}/`, '');
 
 function buildXdpTx(folder) {
   const program = join(folder, 'xdp_tx');
@@ -200,14 +213,7 @@ async function main() {
     print(rows);
     const results = join(ROOT, 'bench/results');
     mkdirSync(results, { recursive: true });
-    const kept = rows.map(({ name, work, bytes, measure, samples, problem }) => ({
-      name,
-      work: measure === measureLatency ? `${work} latency` : work,
-      bytes,
-      samples,
-      problem,
-    }));
-    writeFileSync(join(results, 'interfaces.json'), `${JSON.stringify(kept)}\n`);
+    writeFileSync(join(results, 'interfaces.json'), `${JSON.stringify(rows.map(kept))}\n`);
   } finally {
     await end(holder);
     rmSync(folder, { recursive: true, force: true });

@@ -55,7 +55,7 @@ export function start(command) {
   return running;
 }
 
-/** `stop` returns what the subject says of itself, `{ mpps, busyNs, ... }`; nothing in the kernel. */
+/** `stop` returns what the subject says of itself, `{ mpps, busyNs }`; in the kernel nothing. */
 function wirelet({ driver }, work, bytes, { example, seconds }) {
   const specs = PORTS[work].map((name) => `${driver}:${name}`);
   const args = [work, ...specs, '--seconds', String(seconds), '--bytes', String(bytes)];
