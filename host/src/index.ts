@@ -41,6 +41,14 @@ export { type ErrorCode, WireletError } from './error.js';
 export type { ApplianceEvents, LinkChange, LogLine, Quarantine } from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
 export type { Applied, GenerationChange, PublishOptions, SwapTimes } from './generations.js';
+export {
+  type PktgenOptions,
+  type PktgenResult,
+  pktgen,
+  type Throughput,
+  type ThroughputOptions,
+  throughput,
+} from './pktgen.js';
 export type { Action, Change, Plan } from './plan.js';
 export { type LoadedProgram, loadProgram } from './program.js';
 export { type ReplayOptions, type ReplayResult, replay } from './replay.js';

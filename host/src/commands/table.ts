@@ -247,6 +247,65 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./bench.js'),
   },
   {
+    name: 'pktgen',
+    summary: 'send generated packets by a device, and measure what comes back',
+    description: [
+      'Packets carry a stamp; those that come back, by the device or by --back, are checked for ' +
+        'loss, order, damage and latency. Any device will do: a kernel interface, a tap, a DPDK ' +
+        'port, or `loop:` to see what the generator itself can do.',
+      'With --search it looks for the highest rate without loss at each size (RFC 2544, 26.1), ' +
+        'by halving, with trials of --seconds; the RFC asks for 60. Sizes are without the FCS.',
+    ],
+    arguments: [{ name: '<device>', description: 'spec of the device: docs/devices.md' }],
+    options: [
+      { flags: '--back <device>', description: 'packets come back by this device' },
+      {
+        flags: '--rate <rate>',
+        description: 'packets per second, 100k, or max; with --search the most tried',
+      },
+      { flags: '--seconds <time>', description: 'how long; default 10' },
+      {
+        flags: '--size <list>',
+        description: '60 to 9,000 bytes, 64-1500, 60,590,1514, or imix; default 60',
+      },
+      { flags: '--flows <count>', description: 'flows; default 64' },
+      {
+        flags: '--protocols <list>',
+        description: 'of udp, tcp, icmp, dns, arp, udp6, tcp6, icmp6, dns6',
+      },
+      { flags: '--vlan <id>', description: '802.1Q tag' },
+      { flags: '--src <prefix>', description: 'IPv4 source addresses' },
+      { flags: '--dst <prefix>', description: 'IPv4 destination addresses' },
+      { flags: '--src-mac <mac>', description: 'source MAC address' },
+      { flags: '--dst-mac <mac>', description: 'destination MAC address' },
+      { flags: '--seed <number>', description: 'the same packets each time' },
+      { flags: '--search', description: 'look for the highest rate without loss' },
+      { flags: '--loss <share>', description: 'loss that --search allows, 0.1%; default none' },
+      {
+        flags: '--lcores <list>',
+        description: 'CPUs such as 0,1 — or a number of lcores; default 1',
+      },
+      JSON_OPTION,
+    ],
+    examples: [
+      {
+        command: 'wirelet pktgen loop: --rate 1M --size imix --seconds 2',
+        comment: 'no NIC needed',
+      },
+      {
+        command: 'wirelet pktgen af_packet:eth1 --back af_packet:eth2 --search --size 60',
+        comment: '',
+      },
+    ],
+    json: {
+      schema: 'wirelet.pktgen/1',
+      fields:
+        'rate, seconds, sent, sentPerSecond, missed, refused, received, lost, reordered, ' +
+        'duplicates, corrupt, latencyNs; with --search search[{size, best}]',
+    },
+    load: () => import('./pktgen.js'),
+  },
+  {
     name: 'demo',
     summary: 'see real and generated packets go through two programs',
     description: [
