@@ -8,7 +8,7 @@ import { Interrupt } from './interrupt.js';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 };
 const SECONDS_MAX = 86_400;
-/** Without FCS, as everywhere here: of 64, 128, 256, 512, 1,024, 1,280 and 1,518 (RFC 2544, 9.1). */
+/** RFC 2544, 9.1 without the FCS: of 64, 128, 256, 512, 1,024, 1,280 and 1,518. */
 const RFC2544_SIZES = '60,124,252,508,1020,1276,1514';
 
 export async function run({ arguments: [device = ''], options, output }: Call): Promise<number> {
@@ -89,7 +89,8 @@ function numberOf(name: string, text: string, max: number): number {
   const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text) ?? [];
   const number = Number(digits) * (UNITS[unit] ?? 0);
   if (digits !== '' && number > 0 && number <= max) return number;
-  const message = `--${name}: "${text}" is no number such as 10, 100k or 1.5M, ${short(max)} at most`;
+  const range = `such as 10, 100k or 1.5M, ${short(max)} at most`;
+  const message = `--${name}: "${text}" is no number ${range}`;
   throw new WireletError('WIRELET_E_USAGE', message);
 }
 
