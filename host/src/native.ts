@@ -348,6 +348,8 @@ export interface NativeInterface {
 
 export interface NativeBinding {
   version(): string;
+  /** Sends lines such as READY=1 to the service manager's socket; false when it has no room. */
+  notifyService(socket: string, state: string): boolean;
   /** Tries what devices need, and lets go of it again. */
   kernelFacts(): NativeKernel;
   /** Looks at these interfaces, or at all but loopback. */

@@ -1,5 +1,6 @@
-//! What only native code can ask of the machine: for `wirelet doctor`.
+//! What only native code can ask of the machine, for `wirelet doctor`, and say to its service manager.
 
+use crate::convert::guarded;
 use napi_derive::napi;
 use wirelet_drivers::survey::{self, InterfaceSurvey, Support};
 
@@ -45,6 +46,12 @@ pub struct InterfaceFacts {
     pub tx_ring_max: u32,
     /// Queues that receive; 0 where the driver does not say.
     pub rx_queues: u32,
+}
+
+/// Sends lines such as `READY=1` to the service manager's socket; false when it has no room.
+#[napi]
+pub fn notify_service(socket: String, state: String) -> napi::Result<bool> {
+    guarded(|| wirelet_engine::notify::notify(&socket, &state))
 }
 
 /// Tries what devices need of the kernel.
