@@ -1,4 +1,4 @@
-//! What only native code can ask of the machine, for `wirelet doctor`, and say to its service manager.
+//! What only native code can ask of the machine (`wirelet doctor`) and say to a service manager.
 
 use crate::convert::guarded;
 use napi_derive::napi;
