@@ -23,7 +23,6 @@ mod btf;
 mod checksum;
 mod frames;
 mod hold;
-mod netlink;
 mod options;
 mod program;
 mod promiscuous;
@@ -35,7 +34,7 @@ mod transmit;
 
 use wirelet_abi::{Error, ErrorCode};
 
-use crate::interface::{Interface, LinkWatch, open_error};
+use crate::interface::{Interface, LinkWatch, netlink, open_error};
 use crate::{Device, OpenContext, Spec};
 use bpf::AttachMode;
 use frames::Chunks;

@@ -5,6 +5,9 @@
 //! may ask them, because it never waits for whoever holds the lock of all interfaces (RTNL).
 
 mod dropped;
+mod ethtool;
+mod features;
+pub(crate) mod netlink;
 mod watch;
 
 use std::ffi::CStr;
@@ -14,6 +17,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use wirelet_abi::{Error, ErrorCode};
 
 pub(crate) use dropped::Dropped;
+pub(crate) use ethtool::Hardware;
+pub(crate) use features::xdp_features;
 pub(crate) use watch::LinkWatch;
 
 /// What the kernel says of an interface now.
@@ -213,6 +218,28 @@ fn ask_socket() -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Names of all interfaces of this namespace, in the kernel's order.
+pub(crate) fn all() -> io::Result<Vec<String>> {
+    // SAFETY: allocates a list that ends with an entry without a name; freed below.
+    let list = unsafe { libc::if_nameindex() };
+    if list.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    let mut names = Vec::new();
+    for place in 0.. {
+        // SAFETY: the list goes on as long as the entries before had names.
+        let name = unsafe { (*list.add(place)).if_name };
+        if name.is_null() {
+            break;
+        }
+        // SAFETY: a name of the list ends with a zero.
+        names.push(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned());
+    }
+    // SAFETY: what if_nameindex has given, once.
+    unsafe { libc::if_freenameindex(list) };
+    Ok(names)
 }
 
 fn control(socket: &OwnedFd, code: libc::Ioctl, request: &mut Request) -> io::Result<()> {

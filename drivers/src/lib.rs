@@ -19,6 +19,7 @@ mod ring;
 mod sink;
 mod spec;
 mod stamp;
+pub mod survey;
 mod tap;
 #[cfg(test)]
 mod testing;

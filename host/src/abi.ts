@@ -462,17 +462,17 @@ export const ERRORS = {
   WIRELET_E_INTERFACE: {
     exit: 6,
     meaning: "There is no such network interface, or it can't do what is asked.",
-    hint: "`ip link` lists the interfaces of this network namespace.",
+    hint: "`ip link` lists the interfaces of this network namespace; `wirelet doctor` looks at them.",
   },
   WIRELET_E_PRIVILEGE: {
     exit: 6,
     meaning: "A device needs a privilege that this process does not have.",
-    hint: "docs/devices.md names the capabilities that each device needs.",
+    hint: "Run `wirelet doctor`: it names the capability and how to get it.",
   },
   WIRELET_E_MEMORY_LOCK: {
     exit: 6,
     meaning: "The frames can't be locked in memory, as an AF_XDP socket needs them.",
-    hint: "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK.",
+    hint: "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK: `wirelet doctor`.",
   },
   WIRELET_E_XDP_ATTACHED: {
     exit: 1,
@@ -502,7 +502,7 @@ export const ERRORS = {
   WIRELET_E_MEMORY_EXHAUSTED: {
     exit: 6,
     meaning: "There is not enough memory of the kind the region needs.",
-    hint: "Ask for fewer frames, free /dev/shm or hugepages, or set `hugepages: false`.",
+    hint: "Ask for fewer frames or set `hugepages: false`; `wirelet doctor` shows what there is.",
   },
   WIRELET_E_FRAME_SIZE: {
     exit: 3,
@@ -512,7 +512,7 @@ export const ERRORS = {
   WIRELET_E_MAP_COUNT: {
     exit: 6,
     meaning: "The appliance needs more memory mappings than the kernel allows.",
-    hint: "sysctl -w vm.max_map_count=262144",
+    hint: "sysctl -w vm.max_map_count=262144; `wirelet doctor` counts what is planned.",
   },
   WIRELET_E_LCORE: {
     exit: 6,

@@ -81,6 +81,13 @@ export function resolveDevice(text: string, directory: string, path: string): st
   return `pcap:${absolute.join(',')}${suffix}`;
 }
 
+/** The device inside all wrappers. @throws WIRELET_E_CONFIG_UNKNOWN_DEVICE */
+export function innermostDevice(text: string, path: string): DeviceSpec {
+  const [wrapper, name] = WRAPPER.exec(text) ?? [];
+  const isWrapped = wrapper !== undefined && isWrapper(name);
+  return isWrapped ? innermostDevice(text.slice(wrapper.length), path) : parseDevice(text, path);
+}
+
 /** A wrapper's options, with the file that they name made absolute. */
 function withFile(options: string, directory: string): string {
   const file = 'file=';

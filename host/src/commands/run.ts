@@ -6,6 +6,7 @@ import { asWireletError, type WireletError } from '../error.js';
 import { linkText } from '../events.js';
 import { faultText } from '../fault.js';
 import { shownPath } from '../program.js';
+import type { Service } from '../service/service.js';
 import { conservation } from '../stats/conservation.js';
 import type { Stats } from '../stats/stats.js';
 import { changeText } from '../terminal/change-text.js';
@@ -15,33 +16,43 @@ import { statsLine, statsText } from '../terminal/stats-text.js';
 import { socketOf } from './appliance-client.js';
 import type { Call } from './command.js';
 import { Interrupt } from './interrupt.js';
-import { catchUncaught, create, drainOf, flagsOf, serve, stoppingText } from './running.js';
+import {
+  asService,
+  catchUncaught,
+  create,
+  drainOf,
+  flagsOf,
+  serve,
+  stoppingText,
+} from './running.js';
 
 const TABLE_MS = 1000;
 
 export async function run({ arguments: [path], options, output }: Call): Promise<number> {
   const drainMs = drainOf(options);
   const mode = options.text('mode');
-  const loaded = await loadConfig(path ?? options.text('config') ?? '.', {
-    command: 'run',
-    ...(mode === undefined ? {} : { mode }),
-  });
+  const env = { command: 'run', ...(mode === undefined ? {} : { mode }) };
+  const readConfig = () => loadConfig(path ?? options.text('config') ?? '.', env);
+  const loaded = await readConfig();
   const socket = socketOf(loaded, options);
   const appliance = await create(loaded, socket, flagsOf(options));
   const errors = report(appliance, output);
   const interrupt = new Interrupt(() => output.message(stoppingText(drainMs)));
   const stopCatching = catchUncaught(appliance);
   let server: ControlServer | undefined;
+  let service: Service | undefined;
   let stopTables = () => {};
   try {
     server = await serve(appliance, socket, loaded);
     appliance.start();
+    service = asService(appliance, readConfig, output);
     stopTables = showTables(appliance, output);
     output.message(`${startText(appliance, loaded.file)}; ^C stops it`);
     if (server) output.detail(`control socket: ${server.path}`);
     await Promise.race([appliance.finished, interrupt.requested]);
   } finally {
     stopTables();
+    service?.stopping();
     await server?.close();
     const problem = await appliance.stop({ drainMs }).then(() => undefined, asWireletError);
     if (problem) errors.push(problem);

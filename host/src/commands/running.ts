@@ -11,6 +11,10 @@ import {
 import { defaultFaultFolder } from '../control/path.js';
 import { serveAppliance } from '../control/serve.js';
 import type { ControlServer } from '../control/server.js';
+import { asWireletError } from '../error.js';
+import { serviceNotify, watchdogMs } from '../service/notify.js';
+import { Service } from '../service/service.js';
+import type { Output } from '../terminal/output.js';
 import type { Options } from './command.js';
 
 const DRAIN_DEFAULT_MS = 2000;
@@ -52,6 +56,26 @@ export async function serve(
   { file }: LoadedConfig,
 ): Promise<ControlServer | undefined> {
   return socket === false ? undefined : serveAppliance(appliance, { path: socket, config: file });
+}
+
+/** Tells the service manager how it is, and applies the config at each SIGHUP; if there is one. */
+export function asService(
+  appliance: Appliance,
+  readConfig: () => Promise<LoadedConfig>,
+  output: Output,
+): Service | undefined {
+  const failed = (thrown: unknown) => output.problem(asWireletError(thrown));
+  const notify = serviceNotify(process.env, failed);
+  if (!notify) return undefined;
+  const reload = async () => {
+    const { config, directory, file } = await readConfig();
+    await appliance.apply(config, { directory, file });
+  };
+  const watchdog = watchdogMs(process.env);
+  const service = new Service(appliance, { notify, watchdogMs: watchdog, reload, failed });
+  // Elsewhere it is the terminal that has gone, and ends the process.
+  process.on('SIGHUP', () => void service.reload());
+  return service;
 }
 
 /** Flags that are stronger than the config. @throws WIRELET_E_USAGE */

@@ -1,15 +1,12 @@
 /** Commands that drive an appliance that runs: rows of the table in table.ts. */
 import type { ArgumentSpec, CommandSpec, OptionSpec } from './command.js';
-import { JSON_OPTION, SOCKET_OPTION } from './table-options.js';
+import { CONFIG_OPTION, JSON_OPTION, MODE_OPTION, SOCKET_OPTION } from './table-options.js';
 
 const CONFIG: ArgumentSpec = {
   name: '[config]',
   description: 'config file, or a folder that has one; default this folder',
 };
-const CONFIG_OPTIONS: readonly OptionSpec[] = [
-  { flags: '-c, --config <file>', description: 'the same as [config]' },
-  { flags: '--mode <name>', description: 'what a config that is a function gets as mode' },
-];
+const CONFIG_OPTIONS: readonly OptionSpec[] = [CONFIG_OPTION, MODE_OPTION];
 const RESET_OPTION: OptionSpec = {
   flags: '--reset-state',
   description: 'tables of another shape begin empty; without it they refuse the change',

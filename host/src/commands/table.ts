@@ -4,7 +4,7 @@
  */
 import type { CommandSpec, Example, OptionSpec } from './command.js';
 import { CONTROL_COMMANDS } from './table-control.js';
-import { JSON_OPTION, SOCKET_OPTION } from './table-options.js';
+import { CONFIG_OPTION, JSON_OPTION, MODE_OPTION, SOCKET_OPTION } from './table-options.js';
 import { TABLE_COMMANDS } from './table-tables.js';
 
 export const PURPOSE = 'Sandboxed packet programs in TypeScript, on bursts, on native lcores.';
@@ -62,12 +62,12 @@ const SETTING_OPTIONS: readonly OptionSpec[] = [
 
 /** Of the verbs that run an appliance in their own process. */
 const RUN_OPTIONS: readonly OptionSpec[] = [
-  { flags: '-c, --config <file>', description: 'the same as [config]' },
+  CONFIG_OPTION,
   { flags: '--lcores <list>', description: 'CPUs such as 0,1 — or a number of lcores' },
   { flags: '--burst <packets>', description: 'packets of one burst at most, 1 to 256' },
   { flags: '--idle <policy>', description: 'adaptive (sleep soon) or poll (spin)' },
   { flags: '--frames <count>', description: 'frames of the packet memory' },
-  { flags: '--mode <name>', description: 'what a config that is a function gets as mode' },
+  MODE_OPTION,
   { flags: '--drain <ms>', description: 'time to let packets leave at the end; default 2000' },
   SOCKET_OPTION,
 ];
@@ -201,6 +201,23 @@ export const COMMANDS: readonly CommandSpec[] = [
       fields: 'program, ok, bytes, codeBytes, functions, memoryBytes, imports, counters, logs',
     },
     load: () => import('./check.js'),
+  },
+  {
+    name: 'doctor',
+    summary: 'does this machine give the appliance what it needs, and what mends it?',
+    description: [
+      'Looks at the kernel, privileges, memory, CPUs, interfaces and libraries, and changes ' +
+        'nothing. What the config needs and does not get is `missing`, and the exit status is 6; ' +
+        'what could be better is a warning. Without a config every device is taken into account.',
+    ],
+    arguments: [{ name: '[config]', description: 'config file or its folder; default this one' }],
+    options: [CONFIG_OPTION, MODE_OPTION, SOCKET_OPTION, JSON_OPTION],
+    examples: [{ command: 'wirelet doctor', comment: '' }],
+    json: {
+      schema: 'wirelet.doctor/1',
+      fields: 'config, ok, checks[{name,state,found,fix}]; state is ok, warning or missing',
+    },
+    load: () => import('./doctor.js'),
   },
   {
     name: 'inspect',

@@ -12,6 +12,7 @@ import {
   LCORE_BLOCK_HANDOVERS,
   LCORE_BLOCK_IDLE_CYCLES,
   LCORE_BLOCK_PACKETS,
+  LCORE_BLOCK_ROUNDS,
   LCORE_BLOCK_SLEEPS,
   LCORE_BLOCK_STATE,
   LCORE_STATES,
@@ -55,6 +56,8 @@ export type ProgramHealth = (typeof HEALTH)[number];
 
 export interface LcoreStats {
   state: LcoreState;
+  /** Rounds of its loop: one that lives has more and more, also without packets. */
+  rounds: number;
   /** Share of its time that went into bursts, 0 to 1. */
   busy: number;
   busyNs: number;
@@ -179,6 +182,7 @@ function decodeLcore(block: Block, hz: number): LcoreStats {
   const packets = block.number(LCORE_BLOCK_PACKETS);
   return {
     state: LCORE_STATES[block.number(LCORE_BLOCK_STATE)] ?? 'failed',
+    rounds: block.number(LCORE_BLOCK_ROUNDS),
     busy: ratio(busyNs, busyNs + idleNs),
     busyNs,
     idleNs,

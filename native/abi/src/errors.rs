@@ -173,13 +173,13 @@ errors! {
         "A device can't be opened.", "The message names the file or interface and the reason.";
     Interface, "WIRELET_E_INTERFACE", NotPermitted,
         "There is no such network interface, or it can't do what is asked.",
-        "`ip link` lists the interfaces of this network namespace.";
+        "`ip link` lists the interfaces of this network namespace; `wirelet doctor` looks at them.";
     Privilege, "WIRELET_E_PRIVILEGE", NotPermitted,
         "A device needs a privilege that this process does not have.",
-        "docs/devices.md names the capabilities that each device needs.";
+        "Run `wirelet doctor`: it names the capability and how to get it.";
     MemoryLock, "WIRELET_E_MEMORY_LOCK", NotPermitted,
         "The frames can't be locked in memory, as an AF_XDP socket needs them.",
-        "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK.";
+        "Raise the limit (`ulimit -l`, systemd's LimitMEMLOCK) or grant CAP_IPC_LOCK: `wirelet doctor`.";
     XdpAttached, "WIRELET_E_XDP_ATTACHED", Failed,
         "The interface has an XDP program of somebody else.",
         "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.";
@@ -197,13 +197,13 @@ errors! {
         "The message names the file and the reason, such as a full disk.";
     MemoryExhausted, "WIRELET_E_MEMORY_EXHAUSTED", NotPermitted,
         "There is not enough memory of the kind the region needs.",
-        "Ask for fewer frames, free /dev/shm or hugepages, or set `hugepages: false`.";
+        "Ask for fewer frames or set `hugepages: false`; `wirelet doctor` shows what there is.";
     FrameSize, "WIRELET_E_FRAME_SIZE", Config,
         "No frame size suits all devices of the config.",
         "2,048 to 16,384 bytes in multiples of 64.";
     MapCount, "WIRELET_E_MAP_COUNT", NotPermitted,
         "The appliance needs more memory mappings than the kernel allows.",
-        "sysctl -w vm.max_map_count=262144";
+        "sysctl -w vm.max_map_count=262144; `wirelet doctor` counts what is planned.";
     Lcore, "WIRELET_E_LCORE", NotPermitted,
         "An lcore can't be pinned to its CPU.", "Name CPUs that this process may use, or a number.";
     LcoreFailed, "WIRELET_E_LCORE_FAILED", Failed,

@@ -24,6 +24,7 @@ mod log;
 pub mod memory;
 mod migrate;
 mod next;
+pub mod notify;
 pub mod pipeline;
 pub mod port;
 pub mod ports;

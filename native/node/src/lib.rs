@@ -6,6 +6,7 @@
 mod appliance;
 mod bench;
 mod convert;
+mod machine;
 mod runner;
 mod shadow;
 mod swap;

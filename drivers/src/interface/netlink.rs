@@ -1,4 +1,5 @@
-//! What only netlink tells of an interface: which kind it is, and which XDP program it has.
+//! What only netlink tells of an interface: which kind it is, and which XDP program it has; and how
+//! to ask it.
 //!
 //! The kernel may keep us waiting for the lock of all interfaces: ask before there are packets.
 
@@ -22,17 +23,21 @@ const SKIP_STATISTICS: u32 = 8;
 
 /// What netlink said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Description {
+pub(crate) struct Description {
     /// `veth`, `tun`, ...; none for hardware.
-    pub(super) kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Number of the XDP program that is attached.
-    pub(super) program: Option<u32>,
+    pub(crate) program: Option<u32>,
 }
 
 /// Asks for the interface with that index, in the calling thread's network namespace.
-pub(super) fn describe(index: i32) -> io::Result<Description> {
-    let socket = open()?;
-    let request = request(index);
+pub(crate) fn describe(index: i32) -> io::Result<Description> {
+    parse(&ask(libc::NETLINK_ROUTE, &request(index))?)
+}
+
+/// Sends one request to the kernel and returns its answer, whole.
+pub(super) fn ask(protocol: i32, request: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = open(protocol)?;
     // SAFETY: reads the request's bytes; the destination of a fresh netlink socket is the kernel.
     let sent = unsafe { libc::send(socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
     check(sent)?;
@@ -40,13 +45,14 @@ pub(super) fn describe(index: i32) -> io::Result<Description> {
     // SAFETY: writes at most the buffer's length.
     let received =
         unsafe { libc::recv(socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), 0) };
-    parse(&answer[..check(received)? as usize])
+    answer.truncate(check(received)? as usize);
+    Ok(answer)
 }
 
-fn open() -> io::Result<OwnedFd> {
+fn open(protocol: i32) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: a plain system call that returns a new descriptor or -1.
-    let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
+    let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) };
     check(fd as isize)?;
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -73,29 +79,38 @@ fn request(index: i32) -> Vec<u8> {
     bytes
 }
 
-fn parse(answer: &[u8]) -> io::Result<Description> {
+/// What stands behind the header of an answer, which must be a message of type `wanted`.
+pub(super) fn body(answer: &[u8], wanted: u16) -> io::Result<&[u8]> {
     let kind = answer.get(4..6).and_then(read_u16);
     if kind == Some(libc::NLMSG_ERROR as u16) {
         let number = answer.get(HEADER_BYTES..).and_then(read_u32).unwrap_or(0) as i32;
         return Err(io::Error::from_raw_os_error(number.wrapping_neg()));
     }
-    if kind != Some(libc::RTM_NEWLINK) || answer.len() < MESSAGE_BYTES {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
     let end = answer.len().min(read_u32(answer).unwrap_or(0) as usize);
-    let attributes = answer.get(MESSAGE_BYTES..end).unwrap_or_default();
+    let found = answer.get(HEADER_BYTES..end).filter(|_| kind == Some(wanted));
+    found.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn parse(answer: &[u8]) -> io::Result<Description> {
+    let body = body(answer, libc::RTM_NEWLINK)?;
+    let attributes = body.get(size_of::<libc::ifinfomsg>()..).ok_or(io::ErrorKind::InvalidData)?;
     let mut description = Description::default();
     if let Some(kind) = find(attributes, LINK_INFO).and_then(|info| find(info, LINK_INFO_KIND)) {
-        let kind = kind.split(|&byte| byte == 0).next().unwrap_or_default();
-        description.kind = Some(String::from_utf8_lossy(kind).into_owned());
+        description.kind = Some(text(kind));
     }
     let program = find(attributes, XDP).and_then(|xdp| find(xdp, XDP_PROGRAM));
     description.program = program.and_then(read_u32);
     Ok(description)
 }
 
+/// Text up to its zero.
+pub(super) fn text(bytes: &[u8]) -> String {
+    let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
 /// The value of the first attribute of type `wanted`.
-fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+pub(super) fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     loop {
         let bytes = usize::from(attributes.get(..2).and_then(read_u16)?);
         let kind = attributes.get(2..4).and_then(read_u16)? & TYPE_MASK;
@@ -107,11 +122,11 @@ fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     }
 }
 
-fn read_u16(bytes: &[u8]) -> Option<u16> {
+pub(super) fn read_u16(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.first_chunk()?))
 }
 
-fn read_u32(bytes: &[u8]) -> Option<u32> {
+pub(super) fn read_u32(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.first_chunk()?))
 }
 
