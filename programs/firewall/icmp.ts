@@ -31,8 +31,8 @@ export class Icmp {
   }
 
   /**
-   * Whether an error goes to the sender of the packet that it is about, and that packet belongs to a
-   * flow. `offset` is where the error has that packet. The flow does not live longer by it.
+   * Whether an error goes to the sender of the packet that it is about, and that packet belongs to
+   * a flow. `offset` is where the error has that packet. The flow does not live longer by it.
    */
   static isRelated(packet: Packet, offset: u32, error: Tuple): bool {
     const isReadable = error.isIpv6 ? readInner6(packet, offset) : readInner4(packet, offset);

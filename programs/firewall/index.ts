@@ -1,5 +1,5 @@
-// A stateful firewall for IPv4 and IPv6. The flow table is asked first; what belongs to no flow goes
-// through the rules. README.md says what passes.
+// A stateful firewall for IPv4 and IPv6. The flow table is asked first; what belongs to no flow
+// goes through the rules. README.md says what passes.
 
 import {
   Clock,

@@ -2,13 +2,14 @@
 
 import { Packet } from '@wirelet/runtime';
 
-/** Marks the end of a query (an echo, for example) that answers; beside it stands the query's type. */
+/** Marks the end that answers a query, such as an echo; beside it stands the query's type. */
 const ANSWERING: u32 = 1 << 16;
 
 /**
- * Addresses, protocol and ports of a packet. IPv4 addresses are in the low words, and the high words
- * are 0. Ports are those of TCP and UDP; queries of ICMP have their identifier at the end that asks,
- * and at the other end a number that is no port: so two hosts may ask each other with one identifier.
+ * Addresses, protocol and ports of a packet. IPv4 addresses are in the low words, and the high
+ * words are 0. Ports are those of TCP and UDP; queries of ICMP have their identifier at the end
+ * that asks, and at the other end a number that is no port: so two hosts may ask each other with
+ * one identifier.
  */
 @final
 export class Tuple {
