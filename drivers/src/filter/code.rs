@@ -130,6 +130,8 @@ fn decode_one(index: usize, instruction: &Instruction) -> Result<Op, &'static st
         0x02 => Op::Store(place()?),
         0x03 => Op::StoreIndex(place()?),
         0x84 => Op::Negate,
+        // libpcap's `protochain` loops, which could keep an lcore for long.
+        0x05 if k >> 31 == 1 => return Err("a jump backwards, as `protochain` makes it"),
         0x05 => Op::Jump(target(k)?),
         0x06 => Op::Return(Some(k)),
         0x16 => Op::Return(None),
