@@ -24,7 +24,7 @@ const EXPRESSIONS: &[&str] = &[
     "ip[6:2] & 0x1fff = 0 and udp[4:2] << 1 > 20",
     "ether[14] ^ 3 = 0x46 or len - 60 < 30",
     "src portrange 1000-2000 and dst net 198.19.0.0/16",
-    "ether[len - 1] = 0",
+    "ether[len - 1] != 0",
 ];
 
 fn packets() -> Vec<Vec<u8>> {

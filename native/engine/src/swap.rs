@@ -68,6 +68,8 @@ pub struct Changes {
     /// Per lcore: where instances see their tables.
     pub(crate) windows: Vec<LiveWindows>,
     generation: u32,
+    /// Traces that are on the lcores.
+    pub(crate) traces: usize,
     /// The generation before, until the next swap.
     before: Option<Before>,
 }
@@ -105,6 +107,7 @@ impl Changes {
             routes,
             windows,
             generation,
+            traces: 0,
             before,
         }
     }
