@@ -116,7 +116,7 @@ pub struct Tracer {
     /// Copies of the burst under way, by their packet's place.
     staged: Box<[(u8, Copied); BURST_MAX]>,
     count: usize,
-    /// For comparing.
+    /// For comparing; always there while a program changes nothing.
     spare: Option<u32>,
     next: Option<Box<Tracer>>,
 }
@@ -133,8 +133,9 @@ pub struct Viewer {
 pub fn tracer(id: u64, wanted: Wanted) -> (Box<Tracer>, Viewer) {
     let each = wanted.snap.max(1);
     let count = (COPIES_BYTES / each).clamp(*COPIES.start(), *COPIES.end());
-    let copies = Arc::new(Copies::new(count, each));
-    let ((mut free, lcores_free), (lcores_full, full)) = (ring(count), ring(count));
+    // One more, for comparing.
+    let copies = Arc::new(Copies::new(count + 1, each));
+    let ((mut free, lcores_free), (lcores_full, full)) = (ring(count + 1), ring(count + 1));
     free.push(&(0..count as u32).collect::<Vec<_>>());
     let lost = Arc::new(AtomicU64::new(0));
     let tracer = Tracer {
@@ -147,7 +148,7 @@ pub fn tracer(id: u64, wanted: Wanted) -> (Box<Tracer>, Viewer) {
         lost: Arc::clone(&lost),
         staged: Box::new([(0, Copied::NONE); BURST_MAX]),
         count: 0,
-        spare: None,
+        spare: Some(count as u32),
         next: None,
     };
     (Box::new(tracer), Viewer { free, full, copies, lost })
@@ -210,10 +211,10 @@ impl Tracer {
         for index in 0..self.count {
             let (place, mut copied) = self.staged[index];
             copied.fate = fate(place.into());
-            if let Some(mbuf) = packet(place.into()) {
-                copied = self.give_before(region, mbuf, copied);
+            match packet(place.into()) {
+                None => self.give(copied),
+                Some(mbuf) => self.give_after(region, mbuf, copied),
             }
-            self.give(copied);
         }
         self.count = 0;
         if let Some(next) = &mut self.next {
@@ -221,9 +222,13 @@ impl Tracer {
         }
     }
 
-    /// The packet as it is now; what it was before is given on where that differs.
-    fn give_before(&mut self, region: &Region, mbuf: &Mbuf, copied: Copied) -> Copied {
-        let Some(now) = self.spare.take().or_else(|| self.take_free()) else { return copied };
+    /// Gives the packet as it is now, and what it was before where that differs.
+    fn give_after(&mut self, region: &Region, mbuf: &Mbuf, copied: Copied) {
+        let Some(now) = self.spare.take().or_else(|| self.take_free()) else {
+            // Counted as lost.
+            self.spare = Some(copied.copy);
+            return;
+        };
         let kept = self.copy(region, mbuf, now);
         // SAFETY: both numbers are this tracer's, and `kept` bytes of each were written.
         let same = mbuf.length == copied.length
@@ -233,10 +238,10 @@ impl Tracer {
             };
         if same {
             self.spare = Some(now);
-            return copied;
+            return self.give(copied);
         }
         self.give(Copied { moment: Moment::Before, fate: Fate::OPEN, ..copied });
-        Copied { copy: now, length: mbuf.length, kept, ..copied }
+        self.give(Copied { copy: now, length: mbuf.length, kept, ..copied });
     }
 
     /// Counts a packet as lost when nobody has read for so long.

@@ -14,3 +14,4 @@ mod hostile;
 mod lcores;
 mod shadow;
 mod swap;
+mod trace;
