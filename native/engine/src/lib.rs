@@ -46,3 +46,4 @@ mod watch;
 pub mod windows;
 
 pub use twins::TWINS;
+pub use wirelet_drivers::{Filter, Instruction};

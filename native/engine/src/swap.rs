@@ -61,7 +61,7 @@ pub struct Changes {
     /// Where the state of programs is kept, if it is.
     pub(crate) store: Option<Arc<Store>>,
     /// What readers see without this lock.
-    roster: Arc<RwLock<Roster>>,
+    pub(crate) roster: Arc<RwLock<Roster>>,
     pub(crate) slots: Slots,
     pub(crate) slots_max: usize,
     routes: Vec<Route>,

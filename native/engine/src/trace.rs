@@ -2,12 +2,14 @@
 //! the lcores by errands, what they copy is taken here, and they are fetched back at the end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use wirelet_abi::{Error, ErrorCode};
 
 use crate::control::Control;
+use crate::fate::Names;
 use crate::lcore::Lcore;
+use crate::roster::Roster;
 use crate::swap::Changes;
 use crate::tracer::{self, Copied, Tracer, Viewer, Wanted, tracer};
 
@@ -65,7 +67,9 @@ pub struct Trace {
     control: Arc<Control>,
     id: u64,
     parts: Vec<Part>,
-    slot: Option<usize>,
+    /// Slot and name of the program that is traced.
+    program: Option<(usize, String)>,
+    roster: Arc<RwLock<Roster>>,
 }
 
 impl Trace {
@@ -84,10 +88,10 @@ impl Trace {
         let mut guard = changes.lock().unwrap_or_else(PoisonError::into_inner);
         let control = Arc::clone(&guard.control);
         let lcores = guard.places.len();
-        let (slot, places) = match target {
+        let (program, places) = match target {
             Target::Program(name) => {
                 let (slot, _) = guard.program(name)?;
-                (Some(slot), vec![Place::Slot(slot)])
+                (Some((slot, name.clone())), vec![Place::Slot(slot)])
             }
             Target::Port(port) if *port < 64 && control.ports >> port & 1 == 1 => {
                 (None, vec![Place::Rx(*port), Place::Tx(*port)])
@@ -103,7 +107,8 @@ impl Trace {
         guard.traces += 1;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let changes = Arc::clone(changes);
-        let mut trace = Trace { changes, control, id, parts: Vec::new(), slot };
+        let roster = Arc::clone(&guard.roster);
+        let mut trace = Trace { changes, control, id, parts: Vec::new(), program, roster };
         let put = |trace: &mut Trace, lcore: usize, place: Place| {
             if !trace.has(lcore, place)? {
                 return Ok(());
@@ -156,15 +161,23 @@ impl Trace {
         self.parts.iter().map(|part| part.viewer.lost()).sum()
     }
 
-    /// Slot of the program that is traced.
-    pub fn slot(&self) -> Option<usize> {
-        self.slot
-    }
-
-    /// Whether all lcores that it is on have ended.
+    /// Whether nothing comes any more: it was ended, its lcores have ended, or its program was taken
+    /// out.
     pub fn is_over(&self) -> bool {
         let ended = |part: &Part| self.control.lcores[part.lcore].ended.load(Ordering::Acquire);
-        self.parts.iter().all(ended)
+        let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.program.as_ref().is_some_and(|(slot, name)| roster.name(*slot) != name);
+        self.id == 0 || gone || self.parts.iter().all(ended)
+    }
+
+    /// Who decided what became of a packet, empty for nobody, and what that was: `dropped by
+    /// guard`. `ports` are names.
+    pub fn describe(&self, packet: &Traced, ports: &[String]) -> (String, String) {
+        let roster = &*self.roster.read().unwrap_or_else(PoisonError::into_inner);
+        let fate = &packet.copied.fate;
+        let (names, mut note) = (TraceNames { ports, roster }, String::new());
+        fate.describe(&names, &mut note);
+        (fate.program().map_or(String::new(), |slot| names.program(slot).into()), note)
     }
 
     /// Takes it from the lcores; what was copied until then can still be taken. Lcores that have
@@ -183,6 +196,21 @@ impl Trace {
                 .at_boundary(*lcore, move |lcore| Some(tracer::remove(place.list(lcore), id)));
         }
         changes.traces -= 1;
+    }
+}
+
+struct TraceNames<'a> {
+    ports: &'a [String],
+    roster: &'a Roster,
+}
+
+impl Names for TraceNames<'_> {
+    fn port(&self, port: usize) -> &str {
+        self.ports.get(port).map_or("", String::as_str)
+    }
+
+    fn program(&self, slot: usize) -> &str {
+        self.roster.name(slot)
     }
 }
 
