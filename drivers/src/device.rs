@@ -76,9 +76,15 @@ pub trait Device: Send {
         false
     }
 
-    /// Tells it what became of packets, for devices that write that down (`capture`). `packets`
-    /// are of one port of arrival; their frames stay the caller's.
-    fn note(&mut self, _packets: &[Mbuf], _note: &str) {}
+    /// Asked once, before the first burst: true for a device that writes down what became of
+    /// packets (`capture`). From then on it is told, by [`Device::note`].
+    fn take_notes(&mut self) -> bool {
+        false
+    }
+
+    /// What became of a packet, by its place in the last `rx_burst`. Called for each of them, in
+    /// order, before the next `rx_burst`; their frames may be gone.
+    fn note(&mut self, _place: usize, _note: &str) {}
 
     /// How an lcore that found nothing to do may wait for it.
     fn idle(&self) -> Idle;

@@ -8,6 +8,7 @@ mod af_xdp;
 mod capture;
 mod checker;
 mod device;
+mod filter;
 mod generator;
 mod interface;
 mod loopback;
@@ -27,6 +28,7 @@ mod wrap;
 
 pub use capture::{CaptureReader, CaptureWriter, Format, Precision, Record};
 pub use device::{Device, DeviceStats, Idle, OpenContext, TxLimits};
+pub use filter::{FILTER_INSTRUCTIONS_MAX, FILTER_TEXT_BYTES_MAX, Filter, Instruction};
 pub use open::open;
 pub use ring::Rings;
 pub use spec::Spec;

@@ -46,9 +46,11 @@ impl Spec {
         let rest = &text[name.len()..];
         let (options, rest) = match rest.strip_prefix('(') {
             None => ("", rest),
-            Some(rest) => rest
-                .split_once(')')
-                .ok_or_else(|| Self::error(text, &format!("`{name}(` has no `)`")))?,
+            Some(rest) => {
+                let end = unquoted(rest, ')').next();
+                let end = end.ok_or_else(|| Self::error(text, &format!("`{name}(` has no `)`")))?;
+                (&rest[..end], &rest[end + 1..])
+            }
         };
         let device = rest.strip_prefix(':').filter(|device| !device.is_empty());
         let device = device.ok_or_else(|| {
@@ -66,8 +68,9 @@ impl Spec {
 
     fn options(text: &str, list: &str, separator: char) -> Result<Vec<(String, String)>, Error> {
         let mut options: Vec<(String, String)> = Vec::new();
-        for part in list.split(separator).filter(|part| !part.is_empty()) {
+        for part in split(list, separator).filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, "true"));
+            let value = if separator == ',' { without_quotes(value) } else { value };
             if options.iter().any(|(other, _)| other == key) {
                 return Err(Self::error(text, &format!("option `{key}` stands twice")));
             }
@@ -182,6 +185,38 @@ impl Spec {
     }
 }
 
+/// Where `wanted` stands outside of quotes. An option's value may be quoted, `filter='a, (b)'`, in
+/// one of the two ways; a quote that has no end is a character as any other.
+fn unquoted(text: &str, wanted: char) -> impl Iterator<Item = usize> {
+    let mut quoted_until = 0;
+    text.char_indices().filter_map(move |(at, character)| {
+        if at < quoted_until {
+            return None;
+        }
+        if matches!(character, '\'' | '"') && text[..at].ends_with('=') {
+            let length = text[at + 1..].find(character);
+            quoted_until = length.map_or(0, |length| at + length + 2);
+        }
+        (character == wanted).then_some(at)
+    })
+}
+
+/// Parts between separators; options of devices, behind `?`, know no quotes.
+fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
+    let quotes = separator == ',';
+    let ends: Vec<usize> = match quotes {
+        true => unquoted(list, separator).collect(),
+        false => list.match_indices(separator).map(|(at, _)| at).collect(),
+    };
+    let starts = std::iter::once(0).chain(ends.clone().into_iter().map(|end| end + 1));
+    starts.zip(ends.into_iter().chain([list.len()])).map(|(start, end)| &list[start..end])
+}
+
+fn without_quotes(value: &str) -> &str {
+    let inside = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    inside('\'').or_else(|| inside('"')).unwrap_or(value)
+}
+
 /// `2.5M` is 2,500,000.
 fn parse_number(text: &str) -> Option<u64> {
     let (digits, scale) = match text.as_bytes().last()? {
@@ -229,6 +264,26 @@ mod tests {
         let spec: Spec = "fault(loss=101%,delay=5,jitter=61s):null:".parse().expect("a spec");
         assert!(spec.fraction("loss").is_err() && spec.duration_ns("delay").is_err());
         assert!(spec.duration_ns("jitter").is_err());
+    }
+
+    #[test]
+    fn quotes_keep_commas_and_parentheses() {
+        for (options, filter) in [
+            ("filter='udp and (port 53 or port 5353)'", Some("udp and (port 53 or port 5353)")),
+            ("filter=\"host 'a', (b)\"", Some("host 'a', (b)")),
+            ("filter=ip[8]=1", Some("ip[8]=1")),
+            ("filter=''", Some("")),
+            ("name=it's", None),
+        ] {
+            let text = format!("capture({options},snap=70):trace(filter='(a)'):null:?rx=60");
+            let spec: Spec = text.parse().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((spec.text("filter"), spec.text("snap")), (filter, Some("70")), "{text}");
+            assert_eq!(spec.target, "trace(filter='(a)'):null:?rx=60");
+        }
+        let spec: Spec = "trace(filter='tcp,every=2):null:".parse().expect("a spec");
+        assert_eq!((spec.text("filter"), spec.text("every")), (Some("'tcp"), Some("2")));
+        let spec: Spec = "gen:?src='a&dst=b'".parse().expect("a spec");
+        assert_eq!((spec.text("src"), spec.text("dst")), (Some("'a"), Some("b'")));
     }
 
     #[test]

@@ -454,6 +454,21 @@ export const ERRORS = {
     meaning: "The control socket can't be used.",
     hint: "Another appliance may own it: name one with --socket, for the appliance and for the verb.",
   },
+  WIRELET_E_FILTER: {
+    exit: 2,
+    meaning: "The filter of packets is wrong.",
+    hint: "The language is tcpdump's: man pcap-filter.",
+  },
+  WIRELET_E_LIBPCAP: {
+    exit: 6,
+    meaning: "There is no libpcap, which reads filters of packets.",
+    hint: "Install it, `apt install libpcap0.8` on Debian; or leave the filter out.",
+  },
+  WIRELET_E_TRACE: {
+    exit: 1,
+    meaning: "There is no port and no program of that name to trace, or too many traces run.",
+    hint: "`wirelet status` shows the names; `port:NAME` and `program:NAME` tell two apart.",
+  },
   WIRELET_E_DEVICE_OPEN: {
     exit: 1,
     meaning: "A device can't be opened.",

@@ -28,6 +28,14 @@ import { StatsPage } from './stats/page.js';
 import { decodeStats, type Stats } from './stats/stats.js';
 import { Tables } from './tables/live.js';
 import { programName } from './tenant.js';
+import {
+  type CompiledTraceOptions,
+  compileFilter,
+  startTrace,
+  type Trace,
+  type TraceOptions,
+  traceTarget,
+} from './trace.js';
 
 /** How often events are taken and the end is looked for. */
 const POLL_MS = 20;
@@ -279,6 +287,28 @@ export class Appliance {
   async rollback(): Promise<GenerationChange> {
     this.#mustRun();
     return this.#generations.rollback();
+  }
+
+  /**
+   * Packets of a port or a program, with what becomes of them. They go their way meanwhile.
+   *
+   * ```ts
+   * const trace = await appliance.trace('wan', { filter: 'udp port 53', count: 10 });
+   * for await (const { note, packet } of trace) console.log(note, packet.length);
+   * ```
+   * @throws WIRELET_E_TRACE, WIRELET_E_FILTER, WIRELET_E_LIBPCAP
+   */
+  async trace(target: string, { filter, ...options }: TraceOptions = {}): Promise<Trace> {
+    const compiled = filter === undefined ? {} : { filter: await compileFilter(filter) };
+    return this.traceCompiled(target, { ...options, ...compiled });
+  }
+
+  /** As {@link trace}, with a filter that libpcap has read already, maybe elsewhere. */
+  async traceCompiled(target: string, options: CompiledTraceOptions): Promise<Trace> {
+    this.#mustRun();
+    const ports = this.config.ports.map(({ name }) => name);
+    const found = traceTarget(target, { ports, programs: programNames(this.config) });
+    return this.#calls.track(startTrace(this.#native, found, ports, options));
   }
 
   async #shadow(

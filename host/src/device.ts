@@ -23,8 +23,12 @@ export type Driver = (typeof DRIVERS)[number];
 /** Devices around devices. */
 export const WRAPPERS = ['fault', 'trace', 'capture'] as const;
 
+/** An option's value may be quoted, `filter='a, (b)'`: commas and parentheses in it are its own. */
+const QUOTED = `'[^']*'|"[^"]*"`;
+const VALUE = `=(?:${QUOTED})|=(?!${QUOTED})`;
 /** A wrapper with its options and the colon before the device inside. */
-const WRAPPER = /^(\w+)(?:\(([^)]*)\))?:/;
+const WRAPPER = new RegExp(`^(\\w+)(?:\\(((?:${VALUE}|[^)=])*)\\))?:`);
+const OPTION = new RegExp(`(?:${VALUE}|[^,=])+`, 'g');
 
 export interface DeviceSpec {
   driver: Driver;
@@ -90,10 +94,11 @@ export function innermostDevice(text: string, path: string): DeviceSpec {
 
 /** A wrapper's options, with the file that they name made absolute. */
 function withFile(options: string, directory: string): string {
-  const file = 'file=';
-  const absolute = (option: string): string =>
-    option.startsWith(file) ? file + resolve(directory, option.slice(file.length)) : option;
-  return options.split(',').map(absolute).join(',');
+  const absolute = (option: string): string => {
+    const [, quote = '', name] = /^file=(['"]?)(.*)\1$/s.exec(option) ?? [];
+    return name === undefined ? option : `file=${quote}${resolve(directory, name)}${quote}`;
+  };
+  return (options.match(OPTION) ?? []).map(absolute).join(',');
 }
 
 function isWrapper(name: string | undefined): boolean {

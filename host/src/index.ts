@@ -60,3 +60,4 @@ export type { Percentiles } from './stats/histogram.js';
 export type { PacketLoss } from './stats/loss.js';
 export type { LcoreStats, PortStats, ProgramStats, Stats } from './stats/stats.js';
 export type { TableInfo, TableOptions, TableRow, Tables } from './tables/live.js';
+export type { Trace, TracedPacket, TraceMoment, TraceOptions, TraceTarget } from './trace.js';

@@ -148,6 +148,40 @@ export interface NativeShadow {
   fault?: NativeFault;
 }
 
+/** What to trace. */
+export interface NativeTraceSpec {
+  /** Index of a port, or -1 for a program. */
+  port: number;
+  program: string;
+  /** Instructions of `compileFilter`; none for all packets. */
+  filter: number[];
+  /** One of so many that match, at least 1. */
+  every: number;
+  /** Bytes of a packet to keep. */
+  snap: number;
+}
+
+export interface NativeTracedPacket {
+  lcore: number;
+  moment: 'rx' | 'tx' | 'before' | 'after';
+  /** Index of the port it came in by. */
+  port: number;
+  length: number;
+  /** Nanoseconds since 1970. */
+  timeNs: bigint;
+  verdict: string;
+  program: string;
+  note: string;
+  packet: Uint8Array;
+}
+
+export interface NativeTrace {
+  /** Packets that wait, at most `max`; `over` when nothing comes any more. */
+  take(max: number): { packets: NativeTracedPacket[]; lost: number; over: boolean };
+  /** Takes it from the lcores; what was copied until then can still be taken. */
+  end(): Promise<void>;
+}
+
 export interface NativeApplianceSpec {
   frames: number;
   frameBytes: number;
@@ -214,6 +248,8 @@ export interface NativeAppliance {
     candidate: NativeProgram,
     options: { durationMs: number; sampleOneIn: number },
   ): Promise<NativeShadow>;
+  /** Puts a trace on the lcores. */
+  trace(spec: NativeTraceSpec): Promise<NativeTrace>;
   tables(): NativeTable[];
   /** Entries from `cursor` (0 at first) on, at most `max`, of one lcore's table. */
   tableRead(
@@ -357,6 +393,8 @@ export interface NativeBinding {
   /** Looks at these interfaces, or at all but loopback. */
   interfaceFacts(names?: string[]): NativeInterface[];
   checkModule(wasm: Uint8Array): NativeModuleInfo;
+  /** Instructions of a filter in tcpdump's language, four numbers each, by libpcap. */
+  compileFilter(expression: string): Promise<number[]>;
   Appliance: new (spec: NativeApplianceSpec) => NativeAppliance;
   Runner: new (program: NativeProgram) => NativeRunner;
   /** Times `wasm` (and the twin called `twin`, if not empty) over `packets`, on a native thread. */

@@ -9,6 +9,8 @@ const PACKET = 6;
 const BYTE_ORDER = 0x1a2b3c4d;
 const LINK_ETHERNET = 1;
 const OPTION_COMMENT = 1;
+/** Of a packet; of an interface it is the name. */
+const OPTION_FLAGS = 2;
 const OPTION_NAME = 2;
 const OPTION_TSRESOL = 9;
 const OPTION_APPLICATION = 4;
@@ -24,6 +26,10 @@ export interface CapturedPacket {
   /** Index into the interfaces. */
   interface: number;
   comment: string;
+  /** Bytes of the packet, where `bytes` may be fewer; default their number. */
+  length?: number;
+  /** Into the appliance, or out of it. */
+  direction?: 'in' | 'out';
 }
 
 /**
@@ -39,26 +45,39 @@ export function encodePcapng(
   packets: readonly CapturedPacket[],
 ): Uint8Array {
   return Buffer.concat([
-    block(
-      SECTION,
-      [u32(BYTE_ORDER), u16(1), u16(0), u32(0xffff_ffff), u32(0xffff_ffff)],
-      [option(OPTION_APPLICATION, text('wirelet'))],
-    ),
-    ...interfaces.map((name) =>
-      block(
-        INTERFACE,
-        [u16(LINK_ETHERNET), u16(0), u32(0)],
-        [option(OPTION_NAME, text(name)), option(OPTION_TSRESOL, Uint8Array.of(NANOSECONDS))],
-      ),
-    ),
-    ...packets.map(packetBlock),
+    pcapngSection(),
+    ...interfaces.map(pcapngInterface),
+    ...packets.map(pcapngPacket),
   ]);
 }
 
-function packetBlock({ bytes, timeNs, interface: index, comment }: CapturedPacket): Uint8Array {
+/** What a file begins with. */
+export function pcapngSection(): Uint8Array {
+  return block(
+    SECTION,
+    [u32(BYTE_ORDER), u16(1), u16(0), u32(0xffff_ffff), u32(0xffff_ffff)],
+    [option(OPTION_APPLICATION, text('wirelet'))],
+  );
+}
+
+/** The next interface; it stands before the first of its packets. */
+export function pcapngInterface(name: string): Uint8Array {
+  return block(
+    INTERFACE,
+    [u16(LINK_ETHERNET), u16(0), u32(0)],
+    [option(OPTION_NAME, text(name)), option(OPTION_TSRESOL, Uint8Array.of(NANOSECONDS))],
+  );
+}
+
+export function pcapngPacket(packet: CapturedPacket): Uint8Array {
+  const { bytes, timeNs, interface: index, comment, length = bytes.length, direction } = packet;
   const [high, low] = [Number(timeNs >> 32n), Number(timeNs & 0xffff_ffffn)];
-  const head = [u32(index), u32(high), u32(low), u32(bytes.length), u32(bytes.length)];
-  const options = comment === '' ? [] : [option(OPTION_COMMENT, text(comment))];
+  const head = [u32(index), u32(high), u32(low), u32(bytes.length), u32(length)];
+  const flags = direction && option(OPTION_FLAGS, u32(direction === 'in' ? 1 : 2));
+  const options = [
+    ...(flags ? [flags] : []),
+    ...(comment === '' ? [] : [option(OPTION_COMMENT, text(comment))]),
+  ];
   return block(PACKET, [...head, padded(bytes)], options);
 }
 

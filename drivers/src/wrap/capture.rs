@@ -3,39 +3,75 @@
 //! | option | default | |
 //! |---|---|---|
 //! | `file` | needed | where to; `.gz` is written as gzip |
+//! | `filter` | all | packets to write, in tcpdump's language: `filter='udp port 53'` |
 //! | `snap` | all | bytes kept of a packet |
 //! | `limit` | 1G | bytes of the file; after that packets pass and are not written |
 //! | `on` | both | `rx`, `tx` or `both` |
 //!
-//! Each packet has its direction; the interface's name is the device's spec. The queues of a port
-//! write files of their own, `wire.pcapng` and `wire.1.pcapng`, because lcores share no file. It
-//! is the lcore that writes, 256 KiB at a time: a slow disk costs packets, as with `pcap:`.
+//! Each packet has its direction; the interface's name is the device's spec. One that came in has a
+//! comment of what became of it, `dropped by guard`: so packets that come in are copied, and
+//! written when their burst is settled. The queues of a port write files of their own,
+//! `wire.pcapng` and `wire.1.pcapng`, because lcores share no file. It is the lcore that writes,
+//! 256 KiB at a time: a slow disk costs packets, as with `pcap:`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wirelet_abi::Error;
+use wirelet_abi::limits::BURST_MAX;
 use wirelet_packet::{FrameCache, Mbuf, Region, clock};
 
 use super::Wrapped;
-use super::layer::Layer;
+use super::layer::{Layer, directions, filter};
 use crate::capture::{CaptureWriter, Direction, Note};
-use crate::{Device, OpenContext, Spec};
+use crate::{Device, Filter, OpenContext, Spec};
 
 /// The second billion of seconds: earlier times are no times of day but of the monotonic clock.
 const EPOCH_NS: u64 = 1_000_000_000_000_000_000;
 /// Bytes of a block beside the packet's.
 const BLOCK_BYTES: u64 = 48;
+/// Packets that wait for their notes, and those that leave meanwhile.
+const HELD_MAX: usize = 2 * BURST_MAX;
 
 struct Capture {
-    writer: CaptureWriter,
-    region: std::sync::Arc<Region>,
+    file: Sheet,
+    region: Arc<Region>,
+    filter: Option<Filter>,
     snap: u16,
-    /// Bytes that may still be written.
-    left: u64,
     rx: bool,
     tx: bool,
+    /// Somebody says what becomes of packets.
+    noted: bool,
+    held: Held,
+}
+
+/// The file, and how much of it there may be.
+struct Sheet {
+    writer: CaptureWriter,
+    /// Bytes that may still be written.
+    left: u64,
     captured: u64,
     skipped: u64,
+}
+
+/// A packet in the buffer.
+#[derive(Clone, Copy)]
+struct Row {
+    direction: Direction,
+    timestamp_ns: u64,
+    length: u16,
+    kept: u16,
+    /// Place in its burst.
+    place: usize,
+    start: usize,
+}
+
+/// Packets of the burst under way, in order. They never need more room than there is at first.
+struct Held {
+    rows: Vec<Row>,
+    bytes: Vec<u8>,
+    /// Rows that are written.
+    done: usize,
 }
 
 pub(super) fn around(
@@ -43,23 +79,21 @@ pub(super) fn around(
     context: &OpenContext,
     devices: Vec<Box<dyn Device>>,
 ) -> Result<Vec<Box<dyn Device>>, Error> {
-    spec.allow_options(&["file", "snap", "limit", "on"])?;
+    spec.allow_options(&["file", "filter", "snap", "limit", "on"])?;
     let Some(file) = spec.text("file") else {
         return Err(spec.invalid("no file; `capture(file=wire.pcapng):...`"));
     };
     let snap = spec.number("snap", u16::MAX.into(), 14..=u16::MAX.into())? as u16;
     let left = spec.number("limit", 1_000_000_000, 0..=u64::MAX)?;
-    let (rx, tx) = match spec.text("on") {
-        None | Some("both") => (true, true),
-        Some("rx") => (true, false),
-        Some("tx") => (false, true),
-        Some(_) => return Err(spec.invalid("option `on` is rx, tx or both")),
-    };
+    let (rx, tx) = directions(spec)?;
+    let filter = filter(spec)?;
     let wrap = |(queue, inside): (usize, Box<dyn Device>)| {
         let path = path_of(Path::new(file), queue);
         let writer = CaptureWriter::create_named(&path, &spec.target)?;
-        let region = std::sync::Arc::clone(&context.region);
-        let layer = Capture { writer, region, snap, left, rx, tx, captured: 0, skipped: 0 };
+        let (region, filter) = (Arc::clone(&context.region), filter.clone());
+        let file = Sheet { writer, left, captured: 0, skipped: 0 };
+        let held = Held { rows: Vec::new(), bytes: Vec::new(), done: 0 };
+        let layer = Capture { file, region, filter, snap, rx, tx, noted: false, held };
         Ok(Wrapped::device(inside, layer))
     };
     devices.into_iter().enumerate().map(wrap).collect()
@@ -75,38 +109,104 @@ fn path_of(path: &Path, queue: usize) -> PathBuf {
     path.with_file_name(format!("{}.{queue}{}", &name[..at], &name[at..]))
 }
 
+impl Sheet {
+    /// # Safety
+    /// `row.kept` bytes at `data` are readable.
+    unsafe fn write(&mut self, row: &Row, data: *const u8, comment: &str) {
+        let bytes = u64::from(row.kept) + comment.len() as u64 + BLOCK_BYTES;
+        if bytes > self.left {
+            self.left = 0;
+            self.skipped += 1;
+            return;
+        }
+        self.left -= bytes;
+        self.captured += 1;
+        let note = Note { direction: row.direction, comment };
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.writer.write_noted(row.timestamp_ns, data, (row.kept, row.length), &note);
+        }
+    }
+}
+
+impl Held {
+    /// Room for a burst in, and as much out.
+    fn reserve(&mut self, packet_bytes: usize) {
+        self.rows.reserve_exact(HELD_MAX);
+        self.bytes.reserve_exact(HELD_MAX * packet_bytes);
+    }
+
+    fn has_room(&self, kept: u16) -> bool {
+        self.rows.len() < HELD_MAX && self.bytes.capacity() - self.bytes.len() >= kept.into()
+    }
+
+    /// # Safety
+    /// `row.kept` bytes at `data` are readable; [`Held::has_room`] for them.
+    unsafe fn push(&mut self, row: Row, data: *const u8) {
+        let start = self.bytes.len();
+        self.rows.push(Row { start, ..row });
+        // SAFETY: there is room behind what is there, and all of it is written.
+        unsafe {
+            let end = self.bytes.as_mut_ptr().add(start);
+            end.copy_from_nonoverlapping(data, row.kept.into());
+            self.bytes.set_len(start + usize::from(row.kept));
+        }
+    }
+
+    /// Writes rows while `take` wants them, with a comment.
+    fn write(&mut self, file: &mut Sheet, comment: &str, take: impl Fn(&Row) -> bool) {
+        while let Some(row) = self.rows.get(self.done).filter(|row| take(row)) {
+            let bytes = &self.bytes[row.start..row.start + usize::from(row.kept)];
+            // SAFETY: a slice of as many bytes.
+            unsafe { file.write(row, bytes.as_ptr(), comment) };
+            self.done += 1;
+        }
+        if self.done == self.rows.len() {
+            self.rows.clear();
+            self.bytes.clear();
+            self.done = 0;
+        }
+    }
+}
+
 impl Capture {
-    fn write(&mut self, packets: &[Mbuf], direction: Direction, comment: &str) {
+    fn take(&mut self, packets: &[Mbuf], direction: Direction, hold: bool) {
         if packets.is_empty() {
             return;
         }
         let now_ns = clock::wall_ns();
-        for mbuf in packets {
-            let captured = mbuf.length.min(self.snap);
-            let bytes = u64::from(captured) + comment.len() as u64 + BLOCK_BYTES;
-            if bytes > self.left {
-                self.left = 0;
-                self.skipped += 1;
+        for (place, mbuf) in packets.iter().enumerate() {
+            // SAFETY: the packet lies within its frame (the engine's invariant), and whoever calls
+            // owns the frame.
+            let matches = |filter: &Filter| unsafe { filter.matches_mbuf(&self.region, mbuf) };
+            if !self.filter.as_ref().is_none_or(matches) {
                 continue;
             }
-            self.left -= bytes;
-            self.captured += 1;
             // A packet that leaves has the time at which it arrived somewhere.
             let arrived = direction == Direction::In && mbuf.timestamp_ns >= EPOCH_NS;
             let timestamp_ns = if arrived { mbuf.timestamp_ns } else { now_ns };
-            let note = Note { direction, comment };
-            // SAFETY: the packet lies within its frame (the engine's invariant), and whoever calls
-            // owns the frame.
+            let (length, kept) = (mbuf.length, mbuf.length.min(self.snap));
+            let row = Row { direction, timestamp_ns, length, kept, place, start: 0 };
+            let data = self.region.data(mbuf);
+            // SAFETY: as above.
             unsafe {
-                let data = self.region.data(mbuf);
-                self.writer.write_noted(timestamp_ns, data, (captured, mbuf.length), &note);
+                match hold && self.held.has_room(kept) {
+                    true => self.held.push(row, data),
+                    false => self.file.write(&row, data, ""),
+                }
             }
         }
+    }
+
+    /// What is held goes to the file without a word.
+    fn let_go(&mut self) {
+        self.held.write(&mut self.file, "", |_| true);
     }
 }
 
 impl Layer for Capture {
     const XSTATS: &'static [&'static str] = &["captured", "capture_skipped", "capture_lost"];
+    const KEEPS_PLACES: bool = true;
 
     fn rx_burst(
         &mut self,
@@ -116,7 +216,8 @@ impl Layer for Capture {
     ) -> usize {
         let count = inside.rx_burst(frames, burst);
         if self.rx {
-            self.write(&burst[..count], Direction::In, "");
+            self.let_go();
+            self.take(&burst[..count], Direction::In, self.noted);
         }
         count
     }
@@ -128,31 +229,44 @@ impl Layer for Capture {
         burst: &[Mbuf],
     ) -> usize {
         // Before it is sent: the frames are the device's after that. What the device then has no
-        // room for is in the file too.
+        // room for is in the file too. Behind what came in before it.
         if self.tx {
-            self.write(burst, Direction::Out, "");
+            self.take(burst, Direction::Out, !self.held.rows.is_empty());
         }
         inside.tx_burst(frames, burst)
     }
 
-    fn note(&mut self, packets: &[Mbuf], note: &str) {
-        self.write(packets, Direction::In, note);
+    fn take_notes(&mut self) -> bool {
+        self.noted = self.rx;
+        if self.noted {
+            self.held.reserve(usize::from(self.snap).min(self.region.frame_bytes()));
+        }
+        self.noted
+    }
+
+    fn note(&mut self, place: usize, note: &str) {
+        let own = |row: &Row| row.direction == Direction::In && row.place == place;
+        self.held.write(&mut self.file, note, own);
+        self.held.write(&mut self.file, "", |row| row.direction == Direction::Out);
     }
 
     fn flush(&mut self) {
-        self.writer.flush();
+        self.let_go();
+        self.file.writer.flush();
     }
 
     fn xstats(&self, values: &mut [u64]) {
-        values.copy_from_slice(&[self.captured, self.skipped, self.writer.lost_packets()]);
+        let Sheet { writer, captured, skipped, .. } = &self.file;
+        values.copy_from_slice(&[*captured, *skipped, writer.lost_packets()]);
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        self.writer.take_error()
+        self.file.writer.take_error()
     }
 
     fn close(&mut self, _inside: &mut dyn Device, _frames: &mut FrameCache) -> Result<(), Error> {
-        self.writer.close()
+        self.let_go();
+        self.file.writer.close()
     }
 }
 
@@ -200,12 +314,17 @@ mod tests {
     fn what_tshark_reads_has_interface_direction_and_comment() {
         let (folder, mut rig) = (Folder::new(), Rig::new(64));
         let path = folder.path("wire.pcapng");
-        let spec = format!("capture(file={}):null:?rx=60&packets=1", path.display());
+        let spec = format!("capture(file={}):null:?rx=60&packets=2", path.display());
         let mut device = rig.open(&spec, 1);
-        let burst = rig.burst(&mut *device, 1);
-        device.note(&burst, "dropped by dnsguard");
+        assert!(device.take_notes());
+        let burst = rig.burst(&mut *device, 4);
         rig.frames.give_burst(&burst);
+        // While the first waits for its note.
         assert!(rig.send(&mut *device, 5, &[7; 60]));
+        assert_eq!(xstat(&*device, "captured"), 0);
+        device.note(0, "dropped by dnsguard");
+        device.note(1, "forwarded to wan");
+        assert_eq!(xstat(&*device, "captured"), 3);
         rig.close([device]);
         let fields = ["frame.interface_name", "frame.packet_flags_direction", "frame.comment"];
         let mut tshark = Command::new("tshark");
@@ -219,11 +338,11 @@ mod tests {
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
-        let name = "null:?rx=60&packets=1";
+        let name = "null:?rx=60&packets=2";
         let directions = ["1", "1", "2"].map(|number| format!("0x0000000{number}"));
         assert_eq!(lines.len(), 3, "{text}");
         for (index, line) in lines.iter().enumerate() {
-            let comment = if index == 1 { "dropped by dnsguard" } else { "" };
+            let comment = ["dropped by dnsguard", "forwarded to wan", ""][index];
             assert_eq!(line[0], name);
             assert!(line[1] == directions[index] || line[1] == &directions[index][9..], "{text}");
             assert_eq!(line.get(2).copied().unwrap_or(""), comment);

@@ -26,7 +26,7 @@ use wirelet_abi::{DropReason, Error};
 use wirelet_packet::{FrameCache, Mbuf, clock};
 
 use super::Wrapped;
-use super::layer::Layer;
+use super::layer::{Layer, directions};
 use crate::{Device, DeviceStats, OpenContext, Spec};
 use fate::Plan;
 use lane::Lane;
@@ -55,12 +55,7 @@ pub(super) fn around(
     let plan = Plan::parse(spec)?;
     let limit = spec.number("limit", 1000, 1..=context.region.frames() as u64)? as usize;
     let seed = spec.number("seed", 1, 0..=u64::MAX)?;
-    let (on_rx, on_tx) = match spec.text("on") {
-        None | Some("both") => (true, true),
-        Some("rx") => (true, false),
-        Some("tx") => (false, true),
-        Some(_) => return Err(spec.invalid("option `on` is rx, tx or both")),
-    };
+    let (on_rx, on_tx) = directions(spec)?;
     let wrap = |(queue, inside): (usize, Box<dyn Device>)| {
         let lane = |direction: u64| {
             let seed = seed.wrapping_mul(64).wrapping_add(queue as u64).wrapping_mul(2);
@@ -80,6 +75,7 @@ pub(super) fn around(
 }
 
 impl Layer for Fault {
+    const KEEPS_PLACES: bool = false;
     const XSTATS: &'static [&'static str] = &[
         "rx_lost",
         "rx_duplicated",

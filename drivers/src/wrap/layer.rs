@@ -6,12 +6,16 @@ use wirelet_abi::Error;
 use wirelet_abi::limits::XSTATS_MAX;
 use wirelet_packet::{FrameCache, Mbuf, Waker};
 
-use crate::{Device, DeviceStats, Idle, TxLimits};
+use crate::{Device, DeviceStats, Filter, Idle, Spec, TxLimits};
 
 /// One wrapper's own part.
 pub(super) trait Layer: Send {
     /// Names of what it counts; they stand behind those of the device inside.
     const XSTATS: &'static [&'static str];
+
+    /// What it receives is what the device inside received, packet by packet: then what became of
+    /// it can be told inside too.
+    const KEEPS_PLACES: bool;
 
     fn rx_burst(
         &mut self,
@@ -33,8 +37,13 @@ pub(super) trait Layer: Send {
     /// Writes out what it has collected.
     fn flush(&mut self) {}
 
-    /// What became of packets that came in here.
-    fn note(&mut self, _packets: &[Mbuf], _note: &str) {}
+    /// As [`Device::take_notes`].
+    fn take_notes(&mut self) -> bool {
+        false
+    }
+
+    /// As [`Device::note`].
+    fn note(&mut self, _place: usize, _note: &str) {}
 
     /// Packets on their way out that it holds.
     fn leaving(&self) -> usize {
@@ -63,6 +72,29 @@ pub(super) trait Layer: Send {
     fn close(&mut self, _inside: &mut dyn Device, _frames: &mut FrameCache) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// Directions that a wrapper is for, `on=rx|tx|both`: receive and transmit.
+///
+/// # Errors
+/// `WIRELET_E_DEVICE_SPEC`.
+pub(super) fn directions(spec: &Spec) -> Result<(bool, bool), Error> {
+    match spec.text("on") {
+        None | Some("both") => Ok((true, true)),
+        Some("rx") => Ok((true, false)),
+        Some("tx") => Ok((false, true)),
+        Some(_) => Err(spec.invalid("option `on` is rx, tx or both")),
+    }
+}
+
+/// Packets that a wrapper is for, `filter='udp port 53'`: all where there is none.
+///
+/// # Errors
+/// `WIRELET_E_FILTER`, `WIRELET_E_LIBPCAP`.
+pub(super) fn filter(spec: &Spec) -> Result<Option<Filter>, Error> {
+    let named =
+        |error: Error| Error::new(error.code, format!("{}: {}", spec.driver, error.message));
+    spec.text("filter").map(Filter::parse).transpose().map_err(named)
 }
 
 /// A layer around a device.
@@ -116,9 +148,17 @@ impl<L: Layer> Device for Wrapped<L> {
         self.inside.set_waker(waker);
     }
 
-    fn note(&mut self, packets: &[Mbuf], note: &str) {
-        self.layer.note(packets, note);
-        self.inside.note(packets, note);
+    fn take_notes(&mut self) -> bool {
+        // Both are asked.
+        let layer = self.layer.take_notes();
+        L::KEEPS_PLACES && self.inside.take_notes() || layer
+    }
+
+    fn note(&mut self, place: usize, note: &str) {
+        self.layer.note(place, note);
+        if L::KEEPS_PLACES {
+            self.inside.note(place, note);
+        }
     }
 
     /// What is on its way in does not count: nobody receives it any more while an appliance drains,

@@ -2,7 +2,8 @@
 //!
 //! | option | default | |
 //! |---|---|---|
-//! | `every` | 1 | one of so many packets, each way |
+//! | `filter` | all | packets to show, in tcpdump's language: `filter='udp port 53'` |
+//! | `every` | 1 | one of so many of them, each way |
 //! | `count` | no end | lines, then silence |
 //! | `on` | both | `rx`, `tx` or `both` |
 //! | `file` | standard error | where to |
@@ -19,17 +20,18 @@ use wirelet_abi::Error;
 use wirelet_packet::{FrameCache, Mbuf, clock};
 
 use super::Wrapped;
-use super::layer::Layer;
-use crate::{Device, OpenContext, Spec};
+use super::layer::{Layer, directions, filter};
+use crate::{Device, Filter, OpenContext, Spec};
 use printer::{Direction, Glimpse, Printer};
 
 struct Trace {
     printer: Printer,
-    /// One of so many.
+    filter: Option<Filter>,
+    /// One of so many that match.
     every: u64,
     /// Lines that may still be written.
     left: u64,
-    /// Packets seen; `None` for a direction that is not traced.
+    /// Packets that matched; `None` for a direction that is not traced.
     rx: Option<u64>,
     tx: Option<u64>,
     lost: u64,
@@ -41,19 +43,17 @@ pub(super) fn around(
     context: &OpenContext,
     devices: Vec<Box<dyn Device>>,
 ) -> Result<Vec<Box<dyn Device>>, Error> {
-    spec.allow_options(&["every", "count", "on", "file"])?;
+    spec.allow_options(&["every", "count", "on", "file", "filter"])?;
     let every = spec.number("every", 1, 1..=u64::MAX)?;
     let left = spec.number("count", u64::MAX, 0..=u64::MAX)?;
-    let (rx, tx) = match spec.text("on") {
-        None | Some("both") => (Some(0), Some(0)),
-        Some("rx") => (Some(0), None),
-        Some("tx") => (None, Some(0)),
-        Some(_) => return Err(spec.invalid("option `on` is rx, tx or both")),
-    };
+    let (rx, tx) = directions(spec)?;
+    let (rx, tx) = (rx.then_some(0), tx.then_some(0));
+    let filter = filter(spec)?;
     let path = spec.text("file").map(PathBuf::from);
     let printers = Printer::start(path.as_deref(), context.port, devices.len())?;
     let wrap = |(inside, printer)| {
-        let layer = Trace { printer, every, left, rx, tx, lost: 0, traced: 0 };
+        let filter = filter.clone();
+        let layer = Trace { printer, filter, every, left, rx, tx, lost: 0, traced: 0 };
         Wrapped::device(inside, layer)
     };
     Ok(devices.into_iter().zip(printers).map(wrap).collect())
@@ -68,26 +68,31 @@ impl Trace {
         let Some(seen) = seen.as_mut().filter(|_| self.left > 0 && !burst.is_empty()) else {
             return;
         };
-        let (first, every) = (*seen, self.every);
-        *seen += burst.len() as u64;
         let timestamp_ns = clock::wall_ns();
-        // The first packet, then one of every so many.
-        let skipped = (every - first % every) % every;
-        let mut index = usize::try_from(skipped).unwrap_or(usize::MAX);
-        while index < burst.len() && self.left > 0 {
-            let glimpse = Glimpse::of(frames.region(), &burst[index], direction, timestamp_ns);
-            match self.printer.push(glimpse) {
+        for mbuf in burst {
+            // SAFETY: the packet lies within its frame (the engine's invariant), and whoever calls
+            // owns the frame.
+            let matches = |filter: &Filter| unsafe { filter.matches_mbuf(frames.region(), mbuf) };
+            if self.left == 0 || !self.filter.as_ref().is_none_or(matches) {
+                continue;
+            }
+            // The first packet, then one of every so many.
+            *seen += 1;
+            if !(*seen - 1).is_multiple_of(self.every) {
+                continue;
+            }
+            match self.printer.push(Glimpse::of(frames.region(), mbuf, direction, timestamp_ns)) {
                 true => self.traced += 1,
                 false => self.lost += 1,
             }
             self.left -= 1;
-            index = index.saturating_add(usize::try_from(every).unwrap_or(usize::MAX));
         }
         self.printer.wake();
     }
 }
 
 impl Layer for Trace {
+    const KEEPS_PLACES: bool = true;
     const XSTATS: &'static [&'static str] = &["traced", "trace_lost"];
 
     fn rx_burst(
@@ -168,6 +173,25 @@ mod tests {
             rig.close([device]);
             assert_eq!(lines(&folder, "t").len(), expected, "{options}");
         }
+    }
+
+    #[test]
+    fn a_filter_says_which_packets_are_shown() {
+        let (folder, mut rig) = (Folder::new(), Rig::new(64));
+        let filter = "filter='udp and (port 9 or port 53), '";
+        let spec =
+            format!("trace({filter},every=2,file={}):null:?rx=60&packets=9", folder.text("t"));
+        let mut device = match rig.try_open(&spec.replace(", '", "'"), 5, 1) {
+            Err(error) if error.code == ErrorCode::Libpcap => return eprintln!("skipped: {error}"),
+            devices => devices.unwrap_or_else(|error| panic!("{error}")).remove(0),
+        };
+        assert_eq!(rig.receive(&mut *device).len(), 9);
+        assert!(rig.send(&mut *device, 0, &[0x42; 60]));
+        rig.close([device]);
+        assert_eq!(lines(&folder, "t").len(), 5);
+        let error = rig.try_open(&spec, 5, 1).err().expect("no expression");
+        assert_eq!(error.code, ErrorCode::Filter);
+        assert!(error.message.contains("trace: `udp and (port 9 or port 53), `"), "{error}");
     }
 
     #[test]

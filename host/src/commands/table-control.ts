@@ -123,4 +123,42 @@ export const CONTROL_COMMANDS: readonly CommandSpec[] = [
     json: { schema: 'wirelet.rollback/1', fields: CHANGE_FIELDS },
     load: () => import('./rollback.js'),
   },
+  {
+    name: 'trace',
+    summary: 'show packets of a port or a program while they go their way',
+    description: [
+      'Of a port: what comes in, with what becomes of it, and what leaves. Of a program: packets ' +
+        'with the verdict, as it left them; what it has changed is shown before and after. Ends ' +
+        'after --count packets, at ^C, or when the appliance stops.',
+      'The filter is in tcpdump’s language (pcap-filter), read by libpcap here and run on the ' +
+        'lcores. These never wait: packets that come faster than they are shown are counted, and ' +
+        'told at the end.',
+    ],
+    arguments: [
+      {
+        name: '<target>',
+        description: 'a port or a program; port:NAME, program:NAME where both have the name',
+      },
+    ],
+    options: [
+      { flags: '--filter <expression>', description: "such as 'udp port 53 and host 192.0.2.1'" },
+      { flags: '--count <packets>', description: 'end after so many' },
+      {
+        flags: '--every <number>',
+        description: 'one of so many that match, per lcore and direction',
+      },
+      { flags: '--snap <bytes>', description: 'bytes of a packet to keep; default all' },
+      {
+        flags: '--pcap <file>',
+        description: 'also write pcapng, with direction and what became of each packet',
+      },
+      SOCKET_OPTION,
+      { ...JSON_OPTION, description: 'print one JSON object for each packet' },
+    ],
+    examples: [
+      { command: `wirelet trace wan --filter 'udp port 53' --count 10`, comment: '' },
+      { command: 'wirelet trace guard --pcap guard.pcapng', comment: 'what guard decides' },
+    ],
+    load: () => import('./trace.js'),
+  },
 ];

@@ -71,6 +71,11 @@ export class ControlClient {
     }
   }
 
+  /** Asks for nothing more: what goes on without an end ends, and its result comes. */
+  end(): void {
+    this.#socket.end();
+  }
+
   close(): void {
     this.#socket.destroy();
   }

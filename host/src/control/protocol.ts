@@ -9,7 +9,7 @@
  * ```
  */
 import { z } from 'zod';
-import { LCORES_MAX, NAME_BYTES_MAX } from '../abi.js';
+import { FRAME_BYTES_MAX, LCORES_MAX, NAME_BYTES_MAX } from '../abi.js';
 import { isErrorCode, WireletError } from '../error.js';
 import { jsonText } from '../json.js';
 
@@ -27,6 +27,8 @@ const TEXT_MAX = 4096;
 const ITEM_MAX = 64 << 10;
 const SHADOW_MS_MAX = 600_000;
 const SAMPLE_MAX = 1 << 20;
+/** 4,096 instructions of four numbers, as the engine takes them. */
+const FILTER_NUMBERS_MAX = 4 * 4096;
 
 const text = z.string().max(TEXT_MAX);
 const table = z
@@ -68,6 +70,16 @@ const swap = z.strictObject({
   shadow: shadow.optional(),
 });
 
+const trace = z.strictObject({
+  /** A port's or program's name, with `port:` or `program:` where both have it. */
+  target: table,
+  /** Instructions as libpcap makes them, four numbers each: it runs at the client's. */
+  filter: z.array(z.int().min(0).max(0xffff_ffff)).max(FILTER_NUMBERS_MAX).optional(),
+  count: z.int().min(1).optional(),
+  every: z.int().min(1).optional(),
+  snap: z.int().min(1).max(FRAME_BYTES_MAX).optional(),
+});
+
 const none = z.strictObject({});
 
 /** Parameters of every method. */
@@ -77,6 +89,8 @@ export const METHODS = {
   apply: desired,
   swap,
   rollback: none,
+  /** Its entries are packets; it goes on until the client ends its side. */
+  trace,
   tableList: none,
   tableGet: z.strictObject({ table, key: item }),
   tableSet: z.strictObject({ table, key: item, value: item, lcore }),

@@ -34,12 +34,16 @@ export interface Sink {
   entries(entries: readonly Record<string, unknown>[]): Promise<void>;
   /** The client has left, which a write finds out: nobody reads this. */
   readonly gone: boolean;
+  /** The client has ended its side: it asks for nothing more, and may still read. */
+  readonly ended: boolean;
 }
 
 /** One client's. */
 export interface Session {
   /** The result of `request`. @throws what becomes its error */
   handle(request: Request, sink: Sink): Promise<unknown>;
+  /** What goes on until somebody ends it comes to its end, with an answer; false for nothing. */
+  end?(): boolean;
   close(): void;
 }
 
@@ -52,7 +56,7 @@ export interface ServerOptions {
 export class ControlServer {
   readonly path: string;
   readonly #server: Server;
-  readonly #clients = new Set<Socket>();
+  readonly #clients = new Map<Socket, Client>();
   readonly #open: () => Session;
   readonly #limits: Required<ServerOptions>;
   #inode = 0;
@@ -93,7 +97,8 @@ export class ControlServer {
   /** Takes no more requests, and leaves those whose answers are not ready. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const client of this.#clients) client.destroy();
+    await Promise.all([...this.#clients.values()].map((client) => client.end(FAREWELL_MS)));
+    for (const socket of this.#clients.keys()) socket.destroy();
     await closed;
     // Somebody may have put another in its place.
     if (lstatSync(this.path, { throwIfNoEntry: false })?.ino === this.#inode) rmSync(this.path);
@@ -123,8 +128,8 @@ export class ControlServer {
       dismiss(socket, new WireletError('WIRELET_E_CONTROL', message));
       return;
     }
-    this.#clients.add(socket);
     const client = new Client(socket, this.#open(), this.#limits);
+    this.#clients.set(socket, client);
     try {
       await client.serve();
     } finally {
@@ -140,6 +145,8 @@ class Client implements Sink {
   readonly #readMs: number;
   #busy = false;
   #id = 0;
+  /** Resolves when the answer under way is written. */
+  #answered: Promise<void> = Promise.resolve();
 
   constructor(socket: Socket, session: Session, limits: Required<ServerOptions>) {
     this.#socket = socket;
@@ -154,12 +161,30 @@ class Client implements Sink {
     return this.#socket.destroyed;
   }
 
+  get ended(): boolean {
+    // Nobody reads while an answer is under way: this takes nothing, and finds an end.
+    this.#socket.read(0);
+    return this.#socket.readableEnded;
+  }
+
+  /** Ends what goes on without an end, and gives its answer time to go. */
+  async end(timeoutMs: number): Promise<void> {
+    if (!this.#busy || !this.#session.end?.()) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([this.#answered, late]);
+    clearTimeout(timer);
+  }
+
   async serve(): Promise<void> {
     try {
       for await (const line of linesOf(this.#socket, REQUEST_BYTES_MAX)) {
         if (line.trim() === '') continue;
         this.#busy = true;
-        await this.#write(await this.#answer(line));
+        this.#answered = this.#answer(line).then((answer) => this.#write(answer));
+        await this.#answered;
         this.#busy = false;
       }
       this.#socket.end();

@@ -9,17 +9,20 @@ import type { Params, Request } from './protocol.js';
 import type { Session, Sink } from './server.js';
 import type { StatusBook } from './status.js';
 import { TableSession, type Uploads } from './table-session.js';
+import { TraceSession } from './trace-session.js';
 
 /** One client of `appliance`. */
 export class ApplianceSession implements Session {
   readonly #appliance: Appliance;
   readonly #book: StatusBook;
   readonly #tables: TableSession;
+  readonly #traces: TraceSession;
 
   constructor(appliance: Appliance, book: StatusBook, uploads: Uploads) {
     this.#appliance = appliance;
     this.#book = book;
     this.#tables = new TableSession(appliance, uploads);
+    this.#traces = new TraceSession(appliance);
   }
 
   async handle(request: Request, sink: Sink): Promise<unknown> {
@@ -34,13 +37,20 @@ export class ApplianceSession implements Session {
         return this.#swap(request.params, sink);
       case 'rollback':
         return this.#appliance.rollback();
+      case 'trace':
+        return this.#traces.handle(request.params, sink);
       default:
         return this.#tables.handle(request, sink);
     }
   }
 
+  end(): boolean {
+    return this.#traces.end();
+  }
+
   close(): void {
     this.#tables.close();
+    this.#traces.end();
   }
 
   #swap({ program, shadow, ...given }: Params<'swap'>, sink: Sink): Promise<unknown> {

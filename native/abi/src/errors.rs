@@ -168,6 +168,15 @@ errors! {
     Control, "WIRELET_E_CONTROL", Failed,
         "The control socket can't be used.",
         "Another appliance may own it: name one with --socket, for the appliance and for the verb.";
+    // Looking at packets.
+    Filter, "WIRELET_E_FILTER", Usage,
+        "The filter of packets is wrong.", "The language is tcpdump's: man pcap-filter.";
+    Libpcap, "WIRELET_E_LIBPCAP", NotPermitted,
+        "There is no libpcap, which reads filters of packets.",
+        "Install it, `apt install libpcap0.8` on Debian; or leave the filter out.";
+    Trace, "WIRELET_E_TRACE", Failed,
+        "There is no port and no program of that name to trace, or too many traces run.",
+        "`wirelet status` shows the names; `port:NAME` and `program:NAME` tell two apart.";
     // Devices, memory, machine.
     DeviceOpen, "WIRELET_E_DEVICE_OPEN", Failed,
         "A device can't be opened.", "The message names the file or interface and the reason.";

@@ -15,6 +15,7 @@ use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, LcoreControl};
 use crate::engine::{Ticker, engine};
 use crate::event::{Event, Events, What};
+use crate::fate::Fates;
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
 use crate::port::Port;
@@ -29,6 +30,8 @@ use crate::table::Store;
 
 /// Packets that fit into the ring from one lcore to another.
 const HANDOVER_RING: usize = 1024;
+/// What is told of a packet at most: two names of 64 bytes and some words.
+const NOTE_BYTES: usize = 256;
 
 /// What an appliance is made of.
 #[derive(Clone, Debug)]
@@ -340,6 +343,8 @@ impl Parts<'_> {
                 events: self.events.sender(index as u32),
                 generation: 1,
                 taken: 0,
+                fates: Fates::default(),
+                note: String::with_capacity(NOTE_BYTES),
             }))
         };
         parts.map(lcore).collect()

@@ -23,7 +23,9 @@ pub fn spread(lcore: &mut Lcore) {
         let egress = ports.trailing_zeros() as u16;
         ports &= ports - 1;
         gather.clear();
-        (0..burst.count).for_each(|index| take(burst, index, egress, &mut exit, &mut gather));
+        for index in 0..burst.count {
+            take(burst, index, egress, &mut exit, &mut gather);
+        }
         exit.send(egress, &mut gather);
     }
     lcore.gather = gather;
@@ -35,7 +37,7 @@ fn take(burst: &mut Burst, index: usize, egress: u16, exit: &mut Exit<'_>, gathe
     if mbuf.egress == FLOOD && *to >> egress & 1 == 1 {
         *to &= !(1 << egress);
         if *to != 0 {
-            return copy(mbuf, exit, gather);
+            return copy(mbuf, egress, exit, gather);
         }
     } else if mbuf.egress != egress {
         return;
@@ -45,12 +47,17 @@ fn take(burst: &mut Burst, index: usize, egress: u16, exit: &mut Exit<'_>, gathe
 }
 
 /// One packet more: it is gathered, or dropped when there is no frame for it.
-fn copy(mbuf: &Mbuf, exit: &mut Exit<'_>, gather: &mut Vec<Mbuf>) {
+fn copy(mbuf: &Mbuf, egress: u16, exit: &mut Exit<'_>, gather: &mut Vec<Mbuf>) {
     let stats = &mut exit.ports[usize::from(mbuf.port)].stats;
     stats.copied_packets += 1;
     match duplicate(exit.frames, mbuf) {
         Some(copy) => gather.push(copy),
-        None => stats.drops[DropReason::NoCopyFrame as usize] += 1,
+        None => {
+            stats.drops[DropReason::NoCopyFrame as usize] += 1;
+            if exit.fates.on {
+                exit.fates.dropped(mbuf, DropReason::NoCopyFrame, Some(egress));
+            }
+        }
     }
 }
 

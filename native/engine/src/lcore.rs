@@ -15,6 +15,7 @@ use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, Stop};
 use crate::errand;
 use crate::event::{EventSender, What};
+use crate::fate::Fates;
 use crate::idle::{self, Idler};
 use crate::pipeline::{self, Slot, Way};
 use crate::port::Port;
@@ -22,6 +23,7 @@ use crate::program::Places;
 use crate::rebuild;
 use crate::stats::StatsWriter;
 use crate::transmit;
+use crate::watch;
 
 /// Bursts between two publications of the counters.
 const PUBLISH_BURSTS: u64 = 100;
@@ -64,6 +66,10 @@ pub struct Lcore {
     pub generation: u32,
     /// Packets that it has taken from other lcores.
     pub taken: u64,
+    /// What becomes of the packets of a burst, while somebody asks.
+    pub fates: Fates,
+    /// Room for what is told of one.
+    pub note: String,
 }
 
 /// Runs until the host says stop. One round looks at every queue once.
@@ -121,6 +127,11 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     ingress.stats.rx_packets += count as u64;
     ingress.stats.rx_bytes += bytes;
     let (forward, punt) = (ingress.route.forward, ingress.route.punt);
+    lcore.fates.on = ingress.is_watched();
+    if lcore.fates.on {
+        watch::arrived(lcore, port);
+    }
+    let ingress = &mut lcore.ports[port];
     let mut way = Way {
         page: &mut lcore.page,
         frames: &mut lcore.frames,
@@ -135,9 +146,16 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
         },
         ports: lcore.control.ports,
         punt,
+        fates: &mut lcore.fates,
     };
     let faults = pipeline::run(&mut lcore.slots, &ingress.route.chain, &mut lcore.burst, &mut way);
+    if lcore.fates.on {
+        Fates::number(&mut lcore.burst);
+    }
     transmit::burst(lcore, port, forward);
+    if lcore.fates.on {
+        watch::settled(lcore, port);
+    }
     for faulted in faults {
         rebuild::report(lcore, faulted);
     }

@@ -9,9 +9,12 @@ use wirelet_abi::{BurstHeader, DropReason, Verdict};
 use wirelet_packet::{FrameCache, clock};
 
 use crate::burst::{Burst, BurstPage, GONE};
+use crate::fate::Fates;
 use crate::fault::Fault;
 use crate::program::{Instance, OnFault, Program};
 use crate::sampler::Sampler;
+use crate::tracer::Tracer;
+use crate::watch;
 
 /// A program on one lcore.
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub struct Slot {
     pub fallback: Option<Instance>,
     /// Copies packets for a shadow run, while there is one.
     pub sampler: Option<Box<Sampler>>,
+    /// Those that trace it.
+    pub tracer: Option<Box<Tracer>>,
     /// What it did here.
     pub stats: ProgramBlock,
 }
@@ -32,8 +37,7 @@ impl Slot {
     /// A program that is ready to run.
     pub fn new(program: Arc<Program>, instance: Instance) -> Slot {
         let stats = ProgramBlock { health: health::UP, ..ProgramBlock::default() };
-        let (fallback, sampler) = (None, None);
-        Slot { program: Some(program), instance: Some(instance), fallback, sampler, stats }
+        Slot { program: Some(program), instance: Some(instance), stats, ..Slot::default() }
     }
 
     /// What untouched packets get.
@@ -71,6 +75,8 @@ pub struct Way<'a> {
     pub ports: u64,
     /// Port that punted packets of this port leave by.
     pub punt: Option<u16>,
+    /// What becomes of them, while somebody asks.
+    pub fates: &'a mut Fates,
 }
 
 /// A fault, the packet that was being worked on, and the instance, which must not run again.
@@ -103,25 +109,40 @@ pub fn run(
             break;
         }
         let slot = &mut slots[index];
-        let Some(instance) = &mut slot.instance else {
-            bypass(index, slot, burst, way, &mut faults);
-            continue;
-        };
-        if let Some(sampler) = &mut slot.sampler {
-            sampler.take(way.frames.region(), burst, way.header.now_ns);
+        if way.fates.on || slot.tracer.is_some() {
+            watch::step(index, slot, burst, way, &mut faults);
+        } else {
+            step(index, slot, burst, way, &mut faults);
         }
-        let started = clock::cycles();
-        let packets = burst.live_count as u64;
-        if let Err(fault) = enter(instance, &mut slot.stats, burst, way) {
-            down(index, slot, fault, burst, way, &mut faults);
-        } else if let Some((fault, packet)) = settle(slot, burst, way) {
-            faults.push(take_down(index, slot, fault, packet));
-        }
-        slot.stats.bursts += 1;
-        slot.stats.packets += packets;
-        slot.stats.cycles += clock::cycles() - started;
     }
     faults
+}
+
+/// One program's turn.
+#[inline]
+pub fn step(
+    index: usize,
+    slot: &mut Slot,
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+    faults: &mut Vec<Faulted>,
+) {
+    let Some(instance) = &mut slot.instance else {
+        return bypass(index, slot, burst, way, faults);
+    };
+    if let Some(sampler) = &mut slot.sampler {
+        sampler.take(way.frames.region(), burst, way.header.now_ns);
+    }
+    let started = clock::cycles();
+    let packets = burst.live_count as u64;
+    if let Err(fault) = enter(instance, &mut slot.stats, burst, way) {
+        down(index, slot, fault, burst, way, faults);
+    } else if let Some((fault, packet)) = settle(slot, burst, way) {
+        faults.push(take_down(index, slot, fault, packet));
+    }
+    slot.stats.bursts += 1;
+    slot.stats.packets += packets;
+    slot.stats.cycles += clock::cycles() - started;
 }
 
 /// One call into a program with the packets that still pass.
@@ -261,6 +282,8 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
     slot.stats.verdicts[verdict as usize] += 1;
     let allowed = way.ports & slot.redirect_to();
     let egress = way.page.egress(index);
+    // For who asks what became of it.
+    mbuf.scratch = byte;
     match verdict {
         Verdict::Pass => return Outcome::Passes,
         Verdict::Drop => drop_packet(burst, way, index, DropReason::Program),
@@ -375,7 +398,8 @@ fn bypass(
 fn drop_packet(burst: &mut Burst, way: &mut Way<'_>, index: usize, reason: DropReason) {
     let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
     way.frames.give(mbuf.frame);
-    mbuf.egress = GONE;
+    // The reason for who asks; a store to a line that is written anyway.
+    (mbuf.egress, mbuf.scratch) = (GONE, reason as u8);
     way.drops[reason as usize] += 1;
 }
 

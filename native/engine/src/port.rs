@@ -6,6 +6,8 @@ use wirelet_drivers::{Device, DeviceStats, TxLimits};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use crate::generation::Route;
+use crate::tracer::Tracer;
+use crate::watch;
 
 /// A port on one lcore.
 pub struct Port {
@@ -19,6 +21,14 @@ pub struct Port {
     pub stats: PortBlock,
     /// What packets may leave.
     pub limits: TxLimits,
+    /// Its name.
+    pub name: String,
+    /// Its device wants to know what becomes of packets.
+    pub takes_notes: bool,
+    /// Those that trace what comes in.
+    pub trace_rx: Option<Box<Tracer>>,
+    /// Those that trace what leaves.
+    pub trace_tx: Option<Box<Tracer>>,
     /// The device's own counts at the last publication.
     device_stats: DeviceStats,
     /// Port whose packets left by this one last.
@@ -36,10 +46,20 @@ impl Port {
             route: Route::default(),
             stats: PortBlock::default(),
             limits,
+            name: String::new(),
+            takes_notes: false,
+            trace_rx: None,
+            trace_tx: None,
             device_stats: DeviceStats::default(),
             last_ingress: 0,
             link_told: true,
         }
+    }
+
+    /// Whether somebody asks what becomes of the packets that come in here.
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.takes_notes || self.trace_rx.is_some()
     }
 
     /// Whether the device sends packets of this length.
@@ -54,11 +74,14 @@ impl Port {
         Ok(())
     }
 
-    /// Gives packets to the device; returns how many it took.
+    /// Gives packets to the device; returns how many it took. `number` is this port's.
     #[inline]
-    pub fn transmit(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
-        let device = self.device.as_mut().expect("the caller has looked");
-        let sent = device.tx_burst(frames, burst);
+    pub fn transmit(&mut self, frames: &mut FrameCache, burst: &[Mbuf], number: u16) -> usize {
+        let device = &mut **self.device.as_mut().expect("the caller has looked");
+        let sent = match &mut self.trace_tx {
+            None => device.tx_burst(frames, burst),
+            Some(tracer) => watch::send(tracer, device, frames, burst, number),
+        };
         assert!(sent <= burst.len(), "a device took more than there was");
         let bytes: u64 = burst[..sent].iter().map(|mbuf| u64::from(mbuf.length)).sum();
         self.stats.tx_packets += sent as u64;

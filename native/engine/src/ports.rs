@@ -82,6 +82,8 @@ pub fn open_ports(
         for (lcore, device) in queue.into_iter().enumerate() {
             let mut port = Port::new(device, first, limits);
             port.route = config.route();
+            port.name.clone_from(&config.name);
+            port.takes_notes = port.device.as_mut().is_some_and(|device| device.take_notes());
             per_lcore[lcore].push(port);
         }
     }

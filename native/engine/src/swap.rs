@@ -61,13 +61,15 @@ pub struct Changes {
     /// Where the state of programs is kept, if it is.
     pub(crate) store: Option<Arc<Store>>,
     /// What readers see without this lock.
-    roster: Arc<RwLock<Roster>>,
+    pub(crate) roster: Arc<RwLock<Roster>>,
     pub(crate) slots: Slots,
     pub(crate) slots_max: usize,
     routes: Vec<Route>,
     /// Per lcore: where instances see their tables.
     pub(crate) windows: Vec<LiveWindows>,
     generation: u32,
+    /// Traces that are on the lcores.
+    pub(crate) traces: usize,
     /// The generation before, until the next swap.
     before: Option<Before>,
 }
@@ -105,6 +107,7 @@ impl Changes {
             routes,
             windows,
             generation,
+            traces: 0,
             before,
         }
     }

@@ -9,6 +9,7 @@ use wirelet_packet::{FrameCache, Mbuf};
 
 use crate::burst::GONE;
 use crate::control::Control;
+use crate::fate::Fates;
 use crate::flood;
 use crate::lcore::Lcore;
 use crate::port::Port;
@@ -31,6 +32,9 @@ pub fn burst(lcore: &mut Lcore, ingress: usize, forward: Option<u16>) {
         if forward.is_none() {
             lcore.frames.give(mbuf.frame);
             lcore.ports[ingress].stats.drops[DropReason::NoForward as usize] += 1;
+            if lcore.fates.on {
+                lcore.fates.dropped(mbuf, DropReason::NoForward, None);
+            }
         }
     }
     if lcore.burst.floods {
@@ -67,11 +71,12 @@ pub(crate) struct Exit<'a> {
     outgoing: &'a mut [Option<Producer<Mbuf>>],
     control: &'a Control,
     stats: &'a mut LcoreBlock,
+    pub(crate) fates: &'a mut Fates,
 }
 
 pub(crate) fn split(lcore: &mut Lcore) -> (&mut crate::burst::Burst, Exit<'_>) {
-    let Lcore { burst, ports, frames, outgoing, control, stats, .. } = lcore;
-    (burst, Exit { ports, frames, outgoing, control, stats })
+    let Lcore { burst, ports, frames, outgoing, control, stats, fates, .. } = lcore;
+    (burst, Exit { ports, frames, outgoing, control, stats, fates })
 }
 
 impl Exit<'_> {
@@ -92,14 +97,17 @@ impl Exit<'_> {
             Some(_) => (self.transmit(egress, packets), DropReason::TxFull),
             None => (self.hand_over(egress, packets), DropReason::HandoverFull),
         };
+        if self.fates.on {
+            self.fates.left(&packets[..sent], egress, reason == DropReason::HandoverFull);
+        }
         for mbuf in &packets[sent..] {
-            self.drop(mbuf, reason);
+            self.drop(mbuf, reason, egress);
         }
     }
 
     #[inline]
     fn transmit(&mut self, egress: u16, packets: &[Mbuf]) -> usize {
-        let sent = self.ports[usize::from(egress)].transmit(self.frames, packets);
+        let sent = self.ports[usize::from(egress)].transmit(self.frames, packets, egress);
         let Some(first) = packets.first() else { return 0 };
         // One ingress for all, but for packets that other lcores handed over.
         if packets[..sent].iter().all(|mbuf| mbuf.port == first.port) {
@@ -135,7 +143,7 @@ impl Exit<'_> {
         for index in 0..packets.len() {
             let mut mbuf = packets[index];
             match self.ports[usize::from(egress)].sends(mbuf.length) {
-                Err(reason) => self.drop(&mbuf, reason),
+                Err(reason) => self.drop(&mbuf, reason, egress),
                 Ok(()) => {
                     pad(self.frames, &mut mbuf, padded);
                     packets[kept] = mbuf;
@@ -146,9 +154,12 @@ impl Exit<'_> {
         kept
     }
 
-    pub(crate) fn drop(&mut self, mbuf: &Mbuf, reason: DropReason) {
+    pub(crate) fn drop(&mut self, mbuf: &Mbuf, reason: DropReason, egress: u16) {
         self.frames.give(mbuf.frame);
         self.ports[usize::from(mbuf.port)].stats.drops[reason as usize] += 1;
+        if self.fates.on {
+            self.fates.dropped(mbuf, reason, Some(egress));
+        }
     }
 }
 

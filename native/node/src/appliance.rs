@@ -16,6 +16,7 @@ use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
 use crate::shadow::{ShadowOptions, ShadowTask};
 use crate::swap::{GenerationSpec, SwapTask};
 use crate::tables::{self, Command, CommandTask, TableInfo, TablePart};
+use crate::trace::{TraceSpec, TraceTask};
 
 /// A port.
 #[napi(object)]
@@ -163,6 +164,12 @@ impl Appliance {
     #[napi]
     pub fn shadow(&self, candidate: ProgramSpec, options: ShadowOptions) -> AsyncTask<ShadowTask> {
         AsyncTask::new(ShadowTask::new(self.appliance.changes(), candidate, options))
+    }
+
+    /// Puts a trace on the lcores.
+    #[napi]
+    pub fn trace(&self, spec: TraceSpec) -> AsyncTask<TraceTask> {
+        AsyncTask::new(TraceTask::new(self.appliance.changes(), self.ports.clone(), spec))
     }
 
     /// Every program's tables.

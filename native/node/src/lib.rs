@@ -11,6 +11,7 @@ mod runner;
 mod shadow;
 mod swap;
 mod tables;
+mod trace;
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;

@@ -15,3 +15,4 @@ mod hostile;
 mod lcores;
 mod shadow;
 mod swap;
+mod trace;
