@@ -38,7 +38,13 @@ export {
 } from './config/schema.js';
 export { type ServeOptions, serveAppliance } from './control/serve.js';
 export { type ErrorCode, WireletError } from './error.js';
-export type { ApplianceEvents, LinkChange, LogLine, Quarantine } from './events.js';
+export type {
+  ApplianceEvents,
+  LinkChange,
+  LogLine,
+  PuntedPacket,
+  Quarantine,
+} from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
 export type { Applied, GenerationChange, PublishOptions, SwapTimes } from './generations.js';
 export type { Action, Change, Plan } from './plan.js';

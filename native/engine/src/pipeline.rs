@@ -11,6 +11,7 @@ use wirelet_packet::{FrameCache, clock};
 use crate::burst::{Burst, BurstPage, GONE};
 use crate::fault::Fault;
 use crate::program::{Instance, OnFault, Program};
+use crate::punt::PuntSender;
 use crate::sampler::Sampler;
 
 /// A program on one lcore.
@@ -71,6 +72,12 @@ pub struct Way<'a> {
     pub ports: u64,
     /// Port that punted packets of this port leave by.
     pub punt: Option<u16>,
+    /// Where they go without one.
+    pub host: &'a mut PuntSender,
+    /// Packets that went there.
+    pub punted: u64,
+    /// The program that runs, an index into the slots.
+    pub slot: usize,
 }
 
 /// A fault, the packet that was being worked on, and the instance, which must not run again.
@@ -103,6 +110,7 @@ pub fn run(
             break;
         }
         let slot = &mut slots[index];
+        way.slot = index;
         let Some(instance) = &mut slot.instance else {
             bypass(index, slot, burst, way, &mut faults);
             continue;
@@ -273,7 +281,7 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
         Verdict::Redirect => drop_packet(burst, way, index, DropReason::RedirectInvalid),
         Verdict::Punt => match way.punt {
             Some(port) => mbuf.egress = port,
-            None => drop_packet(burst, way, index, DropReason::PuntUnset),
+            None => punt_to_host(burst, way, index),
         },
     }
     Outcome::Leaves
@@ -282,6 +290,21 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
 /// Ports that a flood goes to: the allowed ones, a bit each, but the port of arrival.
 fn others(allowed: u64, arrival: u16) -> u64 {
     allowed & !(1 << arrival)
+}
+
+/// To the host's handler, as far as it listens and has room.
+#[cold]
+fn punt_to_host(burst: &mut Burst, way: &mut Way<'_>, index: usize) {
+    let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
+    let (region, program, now_ns) = (way.frames.region(), way.slot as u16, way.header.now_ns);
+    match way.host.send(region, mbuf, program, now_ns) {
+        Ok(()) => {
+            way.frames.give(mbuf.frame);
+            mbuf.egress = GONE;
+            way.punted += 1;
+        }
+        Err(reason) => drop_packet(burst, way, index, reason),
+    }
 }
 
 /// A descriptor that lies: its packet goes, the program is at fault.

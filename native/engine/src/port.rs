@@ -6,6 +6,7 @@ use wirelet_drivers::{Device, DeviceStats, TxLimits};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use crate::generation::Route;
+use crate::steer::Steering;
 
 /// A port on one lcore.
 pub struct Port {
@@ -15,6 +16,8 @@ pub struct Port {
     pub home: usize,
     /// Where its packets go.
     pub route: Route,
+    /// Which lcore they run on.
+    pub steering: Steering,
     /// What was counted.
     pub stats: PortBlock,
     /// What packets may leave.
@@ -34,6 +37,7 @@ impl Port {
             device,
             home,
             route: Route::default(),
+            steering: Steering::default(),
             stats: PortBlock::default(),
             limits,
             device_stats: DeviceStats::default(),

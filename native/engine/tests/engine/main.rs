@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod affinity;
 mod conservation;
 mod door;
 mod door_bytes;
@@ -13,5 +14,6 @@ mod faults;
 mod flood;
 mod hostile;
 mod lcores;
+mod punt;
 mod shadow;
 mod swap;
