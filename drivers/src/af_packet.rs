@@ -50,6 +50,7 @@ struct AfPacketDevice {
     watch: LinkWatch,
     mac: [u8; 6],
     promiscuous: bool,
+    keeps_flows: bool,
     stats: DeviceStats,
     /// Of a receiver that is closed.
     counts: Counts,
@@ -65,6 +66,9 @@ struct Options {
     fanout: u32,
     qdisc: bool,
 }
+
+/// Ways of sharing that keep a flow on a queue: by the kernel's hash, or by the interface's.
+const FLOW_FANOUTS: [u32; 2] = [libc::PACKET_FANOUT_HASH, libc::PACKET_FANOUT_QM];
 
 /// Opens a queue per lcore; several share the packets by fanout.
 pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Device>>, Error> {
@@ -89,6 +93,7 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
             watch: LinkWatch::new(Interface::find(name)?)?,
             mac,
             promiscuous: options.promiscuous,
+            keeps_flows: FLOW_FANOUTS.contains(&options.fanout),
             stats: DeviceStats::default(),
             counts: Counts::default(),
             quiet: true,
@@ -229,6 +234,10 @@ impl Device for AfPacketDevice {
         if error.is_some() || self.watch.stale() {
             self.look();
         }
+    }
+
+    fn keeps_flows(&self) -> bool {
+        self.keeps_flows
     }
 
     fn stats(&self, stats: &mut DeviceStats) {

@@ -48,6 +48,11 @@ pub trait Device: Send {
         false
     }
 
+    /// Whether packets of one flow and direction all come to the same of its queues.
+    fn keeps_flows(&self) -> bool {
+        false
+    }
+
     /// Everything it counts; absolute values, written over `stats`.
     fn stats(&self, stats: &mut DeviceStats);
 

@@ -129,6 +129,10 @@ impl Device for GeneratorDevice {
         burst.len()
     }
 
+    fn keeps_flows(&self) -> bool {
+        true
+    }
+
     fn stats(&self, stats: &mut DeviceStats) {
         *stats = DeviceStats::default();
         stats.xstats[0] = self.schedule.generated();

@@ -145,6 +145,7 @@ export const DROP_REASONS = [
   'unsupported',
   'impaired',
   'no_copy_frame',
+  'punt_full',
 ] as const;
 /** Drop reasons of devices: no program saw the packet. */
 export const EDGE_DROP_REASONS = [
@@ -230,6 +231,8 @@ export const PORT_BLOCK_MAC = 448;
 export const PORT_BLOCK_MTU = 456;
 export const PORT_BLOCK_PROMISCUOUS = 464;
 export const PORT_BLOCK_COPIED_PACKETS = 472;
+export const PORT_BLOCK_STEERED_PACKETS = 480;
+export const PORT_BLOCK_PUNTED_PACKETS = 488;
 export const PORT_BLOCK_LATENCY_NS = 512;
 export const SIZEOF_PROGRAM_BLOCK = 128;
 export const PROGRAM_BLOCK_BURSTS = 0;

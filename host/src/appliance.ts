@@ -39,6 +39,8 @@ import {
 
 /** How often events are taken and the end is looked for. */
 const POLL_MS = 20;
+/** The same for punted packets, while there are some. */
+const PUNT_POLL_MS = 1;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
@@ -135,6 +137,8 @@ export class Appliance {
   #state: State = 'created';
   #startedAt = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** The next look for punted packets. */
+  #soon: NodeJS.Timeout | undefined;
   #finish: () => void = () => {};
   #stopped: Promise<Stats> | undefined;
   #last: { stats: Stats; counters: Record<string, bigint> } | undefined;
@@ -352,12 +356,21 @@ export class Appliance {
     throw new WireletError('WIRELET_E_STATE', `the appliance is ${this.#state}, not running`);
   }
 
-  /** Calls `listener` for each event; what it throws becomes an `error` event. */
+  /**
+   * Calls `listener` for each event; what it throws becomes an `error` event. While `punt` has a
+   * listener, packets that programs punt come here, of ports that the config gives no other to punt
+   * to; those that come faster than listeners take them are dropped, with `punt_full`.
+   *
+   * ```ts
+   * appliance.on('punt', ({ port, packet }) => console.log(port, packet.length));
+   * ```
+   */
   on<Name extends keyof ApplianceEvents>(
     name: Name,
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
     this.#events.listeners.add(name, listener);
+    if (name === 'punt') this.#listenToPunts();
     return this;
   }
 
@@ -366,7 +379,13 @@ export class Appliance {
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
     this.#events.listeners.remove(name, listener);
+    if (name === 'punt') this.#listenToPunts();
     return this;
+  }
+
+  #listenToPunts(): void {
+    if (this.#state === 'stopped') return;
+    this.#native.listenToPunts(this.#events.listeners.has('punt'));
   }
 
   /** Makes a failure of the host an `error` event; the lcores go on. */
@@ -392,6 +411,7 @@ export class Appliance {
       clearInterval(this.#timer);
     }
     this.#takeEvents();
+    this.#takePunted();
     this.#last = { stats: this.stats(), counters: this.counters() };
     this.#page = undefined;
     this.#state = 'stopped';
@@ -419,12 +439,25 @@ export class Appliance {
 
   #poll(): void {
     this.#takeEvents();
+    this.#takePunted();
     // Lcores that have all ended by themselves will not finish anything any more.
     if (this.#native.finished() || this.#native.stopped()) this.#finish();
   }
 
   #takeEvents(): void {
     for (const event of this.#native.events()) this.#events.take(event);
+  }
+
+  /** While packets come it looks soon again: 256 of an lcore wait, no more. */
+  #takePunted(): void {
+    if (!this.#events.listeners.has('punt')) return;
+    const punted = this.#native.punted();
+    this.#events.takePunted(punted);
+    if (punted.length === 0 || this.#state !== 'running' || this.#soon !== undefined) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      if (this.#state === 'running') this.#takePunted();
+    }, PUNT_POLL_MS);
   }
 }
 

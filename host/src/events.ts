@@ -5,7 +5,7 @@ import { type Fault, faultOf } from './fault.js';
 import { FaultFiles } from './fault-files.js';
 import type { GenerationChange } from './generations.js';
 import { Listeners } from './listeners.js';
-import type { NativeEvent } from './native.js';
+import type { NativeEvent, NativePunted } from './native.js';
 import type { LoadedProgram } from './program.js';
 import { TENANT_DEFAULT } from './tenant.js';
 
@@ -39,6 +39,20 @@ export function linkText({ port, link }: LinkChange): string {
   return `${port}: link ${link}${link === 'down' ? lost : ''}`;
 }
 
+/** A packet that a program punted, of a port that the config gives no other to punt to. */
+export interface PuntedPacket {
+  /** It came in by. */
+  port: string;
+  program: string;
+  lcore: number;
+  /** The 32 bits that it carries. */
+  mark: number;
+  /** Nanoseconds since 1970, when its burst started. */
+  timeNs: bigint;
+  /** As the program left it. */
+  packet: Uint8Array;
+}
+
 export interface ApplianceEvents {
   /** A program faulted. */
   fault: Fault;
@@ -52,6 +66,8 @@ export interface ApplianceEvents {
   link: LinkChange;
   /** A program logged a line. */
   log: LogLine;
+  /** A program punted a packet to the host. */
+  punt: PuntedPacket;
   /** A device or an lcore failed, or a listener threw. */
   error: WireletError;
 }
@@ -90,6 +106,13 @@ export class Events {
       this.listeners.emit('quarantine', { ...where, message });
     } else {
       this.listeners.emit('error', errorOf(event));
+    }
+  }
+
+  /** Passes on packets that were punted to the host. */
+  takePunted(punted: readonly NativePunted[]): void {
+    for (const packet of punted) {
+      this.listeners.emit('punt', { ...packet, timeNs: sinceEpoch(packet.timeNs) });
     }
   }
 

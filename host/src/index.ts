@@ -40,7 +40,13 @@ export { type ServeOptions, serveAppliance } from './control/serve.js';
 export type { Check, CheckState } from './doctor/check.js';
 export { type Diagnosis, diagnose } from './doctor/doctor.js';
 export { type ErrorCode, WireletError } from './error.js';
-export type { ApplianceEvents, LinkChange, LogLine, Quarantine } from './events.js';
+export type {
+  ApplianceEvents,
+  LinkChange,
+  LogLine,
+  PuntedPacket,
+  Quarantine,
+} from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
 export type { Applied, GenerationChange, PublishOptions, SwapTimes } from './generations.js';
 export {

@@ -21,6 +21,10 @@ export class Listeners<Events extends WithError> {
     this.#byName.get(name)?.delete(listener);
   }
 
+  has(name: keyof Events): boolean {
+    return (this.#byName.get(name)?.size ?? 0) > 0;
+  }
+
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     const listeners = [...(this.#byName.get(name) ?? [])] as ((event: Events[Name]) => unknown)[];
     if (name === 'error' && listeners.length === 0) warn(event);

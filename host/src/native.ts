@@ -36,6 +36,9 @@ export interface NativePort {
   pipeline: number[];
 }
 
+/** Which packets a program must see on one lcore. */
+export type Affinity = 'none' | 'flow' | 'symmetric';
+
 export interface NativeProgram {
   name: string;
   wasm: Uint8Array;
@@ -46,6 +49,8 @@ export interface NativeProgram {
   onFault: 'drop' | 'pass' | 'previous';
   /** Indexes of the ports it may redirect to; undefined: all. */
   redirectTo?: number[];
+  /** Missing: none. */
+  affinity?: Affinity;
   /** Fields of the types that its tables have as keys and values, from the manifest. */
   tableTypes?: NativeTableType[];
 }
@@ -226,6 +231,17 @@ export interface NativeEvent {
   packet?: Uint8Array;
 }
 
+/** A packet that a program punted to the host. */
+export interface NativePunted {
+  /** Nanoseconds of the monotonic clock. */
+  timeNs: bigint;
+  lcore: number;
+  port: string;
+  program: string;
+  mark: number;
+  packet: Uint8Array;
+}
+
 export interface NativeCounter {
   program: string;
   name: string;
@@ -287,6 +303,10 @@ export interface NativeAppliance {
   events(): NativeEvent[];
   /** Events that were lost because nobody took them. */
   eventsLost(): number;
+  /** Whether punted packets without a port to leave by are kept for `punted`. */
+  listenToPunts(listens: boolean): void;
+  /** Takes the packets that were punted to the host since the last call; 256 of an lcore wait. */
+  punted(): NativePunted[];
   /** Whether all finite inputs have ended and nothing is in flight. False with endless inputs. */
   finished(): boolean;
   /** Asks the lcores to stop receiving, to drain for at most `drainMs`, and to end. */

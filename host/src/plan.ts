@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { ResolvedConfig, ResolvedProgram } from './config/resolve.js';
 import type { NativeTableChange } from './native.js';
-import type { LoadedProgram } from './program.js';
+import { affinityOf, type LoadedProgram } from './program.js';
 
 /** A config, and the modules of its programs by name. */
 export interface Deployment {
@@ -26,7 +26,7 @@ export interface Plan {
 
 /** One thing that is different. */
 export interface Change {
-  /** `module`, `settings.limit`, `deadlineMs`, `onFault`, `redirectTo`. */
+  /** `module`, `settings.limit`, `deadlineMs`, `onFault`, `redirectTo`, `affinity`. */
   what: string;
   from: string;
   to: string;
@@ -169,6 +169,11 @@ function programChanges(
       'redirectTo',
       portNames(running.config, before.redirectTo),
       portNames(desired.config, after.redirectTo),
+    ),
+    ...changeOf(
+      'affinity',
+      affinityOf(running.programs.get(name), before),
+      affinityOf(desired.programs.get(name), after),
     ),
   ];
 }

@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { type CompiledProgram, compileProgram } from './compile/compile.js';
 import { locateProgram } from './compile/source.js';
 import type { ResolvedProgram } from './config/resolve.js';
-import type { NativeProgram } from './native.js';
+import type { Affinity, NativeProgram } from './native.js';
 import { encodeSettings } from './settings.js';
 
 export interface LoadedProgram extends CompiledProgram {
@@ -29,8 +29,17 @@ export function nativeProgram(loaded: LoadedProgram, program: ResolvedProgram): 
   const { name, deadlineNs, onFault, redirectTo } = program;
   const settings = encodeSettings(program.settings);
   const tableTypes = loaded.manifest?.tableTypes ?? [];
-  const native = { name, wasm: loaded.wasm, settings, deadlineNs, onFault, tableTypes };
+  const affinity = affinityOf(loaded, program);
+  const native = { name, wasm: loaded.wasm, settings, deadlineNs, onFault, affinity, tableTypes };
   return redirectTo === undefined ? native : { ...native, redirectTo };
+}
+
+/** Which packets it must see on one lcore: what the config says, else what the author says. */
+export function affinityOf(
+  loaded: LoadedProgram | undefined,
+  { affinity }: Pick<ResolvedProgram, 'affinity'>,
+): Affinity {
+  return affinity ?? loaded?.manifest?.affinity ?? 'none';
 }
 
 /** `path` as people like to read it: relative to the working directory where that is shorter. */

@@ -99,6 +99,25 @@ describe('what a config becomes', () => {
     ]);
   });
 
+  it('what one port alone punts to sends back by it, unless it is said otherwise', () => {
+    const ways = (config: Omit<WireletConfig, 'ports'>) => {
+      const ports = { lan: 'null:', wan: 'null:', host: 'null:' };
+      return resolved({ ports, ...config }).ports.map(({ forward, punt }) => [forward, punt]);
+    };
+    const forward = { lan: 'wan', wan: 'lan' };
+    const [lan, wan, host, none] = [0, 1, 2, -1];
+    const punt = { lan: 'host' };
+    expect(ways({ forward, punt })[host]).toEqual([lan, lan]);
+    expect(ways({ forward: { ...forward, host: 'wan' }, punt })[host]).toEqual([wan, lan]);
+    expect(ways({ forward, punt: { lan: 'host', host: 'wan' } })[host]).toEqual([lan, wan]);
+    // Which of the two would it be?
+    expect(ways({ forward, punt: { lan: 'host', wan: 'host' } })[host]).toEqual([none, none]);
+    // A port like others.
+    const forwarded = { lan: 'wan', wan: 'host' };
+    expect(ways({ forward: forwarded, punt })[host]).toEqual([none, none]);
+    expect(ways({ punt: { lan: 'lan' } })[lan]).toEqual([none, lan]);
+  });
+
   it('a port has the pipeline of the config, or its own', () => {
     const ports = { in: 'null:', out: { device: 'null:', pipeline: [] } };
     const programs = { a: './a', b: './b' };

@@ -49,6 +49,8 @@ export class FakeNative implements NativeAppliance {
   counters = () => [];
   events = () => this.queue.splice(0);
   eventsLost = () => 0;
+  listenToPunts(): void {}
+  punted = () => [];
   finished = () => false;
   stopped = () => true;
   framesUsed = () => 0;

@@ -102,6 +102,7 @@ describe('a plan', () => {
       'port in punt none > "out"',
       'port out pipeline ["guard","count"] > ["count"]',
       'port out forward none > "in"',
+      'port out punt none > "in"',
     ]);
   });
 
@@ -145,7 +146,7 @@ describe('a plan', () => {
     expect(aligned.map(({ name, forward, punt: to }) => [name, forward, to])).toEqual([
       ['in', 1, 2],
       ['out', -1, -1],
-      ['tap', -1, -1],
+      ['tap', 0, 0],
     ]);
     expect(moved[0]?.redirectTo).toEqual([2]);
   });

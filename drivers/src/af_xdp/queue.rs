@@ -206,6 +206,11 @@ impl Device for Queue {
         if self.refusing_until_ns == 0 { self.ledger.transmitting() } else { 0 }
     }
 
+    /// As receive side scaling does.
+    fn keeps_flows(&self) -> bool {
+        true
+    }
+
     fn stats(&self, stats: &mut DeviceStats) {
         let (counts, kernel) = (&self.counts, self.statistics());
         *stats = DeviceStats { link_up: self.watch.link().up, ..DeviceStats::default() };

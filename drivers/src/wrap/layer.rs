@@ -171,6 +171,10 @@ impl<L: Layer> Device for Wrapped<L> {
         self.inside.internal()
     }
 
+    fn keeps_flows(&self) -> bool {
+        self.inside.keeps_flows()
+    }
+
     fn stats(&self, stats: &mut DeviceStats) {
         self.inside.stats(stats);
         self.layer.count(stats);

@@ -9,7 +9,7 @@ import {
 } from '../abi.js';
 import { resolveDevice } from '../device.js';
 import { WireletError } from '../error.js';
-import type { NativePort } from '../native.js';
+import type { Affinity, NativePort } from '../native.js';
 import { didYouMean } from '../suggest.js';
 import { checkConfig } from './check.js';
 import { type Finding, findingsError } from './issues.js';
@@ -41,6 +41,8 @@ export interface ResolvedProgram {
   onFault: 'drop' | 'pass' | 'previous';
   /** Indexes of ports; undefined: all. */
   redirectTo?: number[];
+  /** Undefined: what its manifest says. */
+  affinity?: Affinity;
 }
 
 /** A config with nothing left to look up. */
@@ -212,7 +214,7 @@ function resolvePorts(config: WireletConfig, names: Names, directory: string): N
     for (const from of Object.keys(config[map] ?? {})) names.port(from, `${map}.${from}`);
   }
   const findings = names.findings;
-  return Object.entries(config.ports).map(([name, value]) => {
+  const ports = Object.entries(config.ports).map(([name, value]) => {
     const port = typeof value === 'string' ? { device: value } : value;
     const path = typeof value === 'string' ? `ports.${name}` : `ports.${name}.device`;
     const forward = config.forward?.[name];
@@ -229,6 +231,22 @@ function resolvePorts(config: WireletConfig, names: Names, directory: string): N
       pipeline: pipeline.map((program, index) => names.program(program, `${own}[${index}]`)),
     };
   });
+  return ports.map((port, index) => withWayBack(port, index, ports));
+}
+
+/**
+ * A port that one other port punts to, and none forwards to, is the other side of that one, usually
+ * a tap: what passes there, or is punted there, leaves by it, where the config names no other.
+ */
+function withWayBack(port: NativePort, index: number, ports: readonly NativePort[]): NativePort {
+  const [from = -1, ...others] = ports.flatMap(({ punt }, at) => (punt === index ? [at] : []));
+  const isForwardedTo = ports.some(({ forward }) => forward === index);
+  if (from < 0 || from === index || others.length > 0 || isForwardedTo) return port;
+  return {
+    ...port,
+    forward: port.forward < 0 ? from : port.forward,
+    punt: port.punt < 0 ? from : port.punt,
+  };
 }
 
 /** Runs `work`; a coded error becomes a finding and the value `otherwise`. */
@@ -263,5 +281,6 @@ function resolveProgram(
         : Math.round(program.deadlineMs * NS_PER_MS),
     onFault: program.onFault ?? 'drop',
     ...(redirectTo === undefined ? {} : { redirectTo }),
+    ...(program.affinity === undefined ? {} : { affinity: program.affinity }),
   };
 }

@@ -79,6 +79,13 @@ const programObject = z.strictObject({
         'program of the generation before; default drop.',
     ),
   redirectTo: z.array(name).optional().describe('Ports it may redirect to; default all.'),
+  affinity: z
+    .enum(['none', 'flow', 'symmetric'])
+    .optional()
+    .describe(
+      'Packets that it must see on one lcore: of a flow that comes in by one port, or all ' +
+        'between two addresses, by whatever port; default what its manifest says.',
+    ),
 });
 const program = z.union([source, programObject]);
 

@@ -26,8 +26,10 @@ import {
   PORT_BLOCK_MAC,
   PORT_BLOCK_MTU,
   PORT_BLOCK_PROMISCUOUS,
+  PORT_BLOCK_PUNTED_PACKETS,
   PORT_BLOCK_RX_BYTES,
   PORT_BLOCK_RX_PACKETS,
+  PORT_BLOCK_STEERED_PACKETS,
   PORT_BLOCK_TX_BYTES,
   PORT_BLOCK_TX_PACKETS,
   PORT_BLOCK_XSTATS,
@@ -71,7 +73,7 @@ export interface LcoreStats {
   gapMaxNs: number;
   sleeps: number;
   generation: number;
-  /** Packets handed to another lcore. */
+  /** Packets handed to another lcore, to leave or to run there. */
   handovers: number;
   framesCached: number;
 }
@@ -84,8 +86,12 @@ export interface PortStats {
   edgeDropBytes: bigint;
   /** Packets that floods added to those that came in: one per port of departure but the first. */
   copies: number;
-  /** Packets that came in by this port and left by any, copies included. */
+  /** Packets that came in by this port and left by any, or went to the host; copies included. */
   forwarded: number;
+  /** Packets of `forwarded` that went to the host's handler. */
+  punted: number;
+  /** Packets that came in by this port and were handed to the lcore of their flow. */
+  steered: number;
   /** Packets that left by this port. */
   tx: number;
   txBytes: bigint;
@@ -207,6 +213,8 @@ function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
     edgeDropBytes: sumBig(blocks, PORT_BLOCK_EDGE_DROP_BYTES),
     copies: sum(blocks, PORT_BLOCK_COPIED_PACKETS),
     forwarded: sum(blocks, PORT_BLOCK_FORWARDED_PACKETS),
+    punted: sum(blocks, PORT_BLOCK_PUNTED_PACKETS),
+    steered: sum(blocks, PORT_BLOCK_STEERED_PACKETS),
     tx: sum(blocks, PORT_BLOCK_TX_PACKETS),
     txBytes: sumBig(blocks, PORT_BLOCK_TX_BYTES),
     drops: record(DROP_REASONS, drops),

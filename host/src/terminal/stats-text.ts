@@ -42,7 +42,7 @@ function xstatsLines(stats: Stats): string[] {
   return Object.entries(stats.ports).flatMap(([name, port]) => {
     const happened = Object.entries(port.xstats).filter(([, count]) => count > 0);
     const texts = happened.map(([xstat, count]) => `${xstat} ${grouped(count)}`);
-    const all = [...interfaceTexts(port), ...texts];
+    const all = [...interfaceTexts(port), ...waysTexts(port), ...texts];
     return all.length === 0 ? [] : [`${name}: ${all.join(', ')}`];
   });
 }
@@ -50,6 +50,15 @@ function xstatsLines(stats: Stats): string[] {
 function interfaceTexts({ mac, mtu, promiscuous }: PortStats): string[] {
   if (mac === null) return [];
   return [mac, `MTU ${grouped(mtu)}`, ...(promiscuous ? ['promiscuous'] : [])];
+}
+
+/** Where packets went that neither left by a port nor stayed on their lcore. */
+function waysTexts({ punted, steered }: PortStats): string[] {
+  const ways = [
+    ['punted to the host', punted],
+    ['steered to other lcores', steered],
+  ] as const;
+  return ways.flatMap(([way, count]) => (count > 0 ? [`${grouped(count)} ${way}`] : []));
 }
 
 /** `program 12, too_short 3`: the reasons that happened, the most frequent first. */

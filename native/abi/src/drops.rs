@@ -45,9 +45,9 @@ drop_reasons! {
     /// A redirect named a port that does not exist or that the program may not use, or a flood had
     /// no port to go to.
     RedirectInvalid = 5, "redirect_invalid", false;
-    /// The verdict was punt, but the config names nobody to punt to.
+    /// The verdict was punt, but the config names no port to punt to, and the host has no handler.
     PuntUnset = 6, "punt_unset", false;
-    /// The ring to the lcore that owns the port of departure was full.
+    /// The ring to another lcore was full: the one that owns the port of departure, or the flow.
     HandoverFull = 7, "handover_full", false;
     /// The device's transmit queue was full.
     TxFull = 8, "tx_full", false;
@@ -77,6 +77,8 @@ drop_reasons! {
     Impaired = 20, "impaired", true;
     /// No free frame for a copy of it that a flood sends.
     NoCopyFrame = 21, "no_copy_frame", false;
+    /// Punted to the host, whose handler is behind.
+    PuntFull = 22, "punt_full", false;
 }
 
 const _: () = {

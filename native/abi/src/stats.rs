@@ -63,7 +63,7 @@ layout! {
         gap_max_cycles: u64 = 64,
         /// [`state`].
         state: u64 = 72,
-        /// Packets handed to another lcore.
+        /// Packets handed to another lcore: to leave there, or to be run there.
         handovers: u64 = 80,
         /// Frames in its private cache and its rings.
         frames_cached: u64 = 88,
@@ -81,7 +81,7 @@ layout! {
         rx_packets: u64 = 0,
         /// Bytes of them.
         rx_bytes: u64 = 8,
-        /// Packets that came in by this port and left by any.
+        /// Packets that came in by this port and left by any, or went to the host's handler.
         forwarded_packets: u64 = 16,
         /// Packets that left by this port.
         tx_packets: u64 = 24,
@@ -106,8 +106,13 @@ layout! {
         /// Packets that floods added to those that came in by this port: one for each port that a
         /// packet was sent to, but one.
         copied_packets: u64 = 472,
+        /// Packets that came in by this port and were handed to the lcore of their flow.
+        steered_packets: u64 = 480,
+        /// Packets that came in by this port and went to the host's handler, part of
+        /// `forwarded_packets`.
+        punted_packets: u64 = 488,
         /// Zero; reserved.
-        reserved_tail: [u64; 4] = 480,
+        reserved_tail: [u64; 2] = 496,
         /// Latency of packets from their generator to this port, in ns.
         latency_ns: [u64; BUCKETS] = 512,
     }

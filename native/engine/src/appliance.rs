@@ -2,34 +2,34 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
 use wirelet_abi::stats::{LcoreBlock, state};
 use wirelet_abi::{DropReason, Error, ErrorCode, limits};
-use wirelet_packet::ring::{Consumer, Producer, ring};
-use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, Waker};
+use wirelet_packet::{Backing, Region, RegionConfig, Waker};
 
 use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, LcoreControl};
 use crate::engine::{Ticker, engine};
 use crate::event::{Event, Events, What};
 use crate::fate::Fates;
+use crate::handover;
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
 use crate::port::Port;
 use crate::ports::{OpenPorts, PortConfig, open_ports};
 use crate::program::{Places, Program, ProgramConfig};
+use crate::punt::{self, PuntReceiver, PuntSender, Punted};
 use crate::rebuild::{self, Supervisor};
 use crate::roster::Roster;
 use crate::state::{ProgramState, StateTable};
 use crate::stats::StatsPage;
+use crate::steer;
 use crate::swap::Changes;
 use crate::table::Store;
 
-/// Packets that fit into the ring from one lcore to another.
-const HANDOVER_RING: usize = 1024;
 /// What is told of a packet at most: two names of 64 bytes and some words.
 const NOTE_BYTES: usize = 256;
 
@@ -76,6 +76,9 @@ pub struct Appliance {
     xstat_names: Vec<&'static [&'static str]>,
     control: Arc<Control>,
     events: Events,
+    /// Packets for the host's handler, of each lcore.
+    punts: Mutex<Vec<PuntReceiver>>,
+    listens: Arc<AtomicBool>,
     waiting: Vec<Box<Lcore>>,
     cpus: Vec<Option<usize>>,
     supervisor: Option<(Supervisor, rebuild::RebuildReceiver)>,
@@ -124,10 +127,14 @@ impl Appliance {
             Arc::clone(&roster),
             store,
             (programs, slots_max),
-            config.ports.iter().map(PortConfig::route).collect(),
+            (config.ports.iter().map(PortConfig::route).collect(), steer::queues(&per_lcore)),
         );
         let parts = Parts { region: &region, stats: &stats, control: &control, events: &events };
-        let waiting = parts.lcores(&config, pages, per_lcore, &mut changes)?;
+        let listens = Arc::new(AtomicBool::new(false));
+        let punts = (0..lcores).map(|lcore| punt::punts(lcore, &region, &listens));
+        let (senders, punts): (Vec<_>, Vec<_>) = punts.unzip();
+        let own = pages.into_iter().zip(per_lcore).zip(senders).collect();
+        let waiting = parts.lcores(&config, own, &mut changes)?;
         let changes = Arc::new(Mutex::new(changes));
         let supervisor =
             Supervisor { changes: Arc::clone(&changes), control: Arc::clone(&control) };
@@ -139,6 +146,8 @@ impl Appliance {
             xstat_names,
             control,
             events,
+            punts: Mutex::new(punts),
+            listens,
             waiting,
             cpus: config.lcores,
             supervisor: Some((supervisor, receiver)),
@@ -251,6 +260,20 @@ impl Appliance {
         self.events.lost()
     }
 
+    /// Whether punted packets without a port to leave by are kept for [`Appliance::punted`].
+    pub fn listen_to_punts(&self, listens: bool) {
+        self.listens.store(listens, Ordering::Relaxed);
+    }
+
+    /// Takes the packets that were punted to the host since the last call, of each lcore the oldest
+    /// first. At most 256 of each lcore wait; what finds no room is dropped as `punt_full`.
+    pub fn punted(&self) -> Vec<Punted> {
+        let mut taken = Vec::new();
+        let mut punts = self.punts.lock().unwrap_or_else(PoisonError::into_inner);
+        punts.iter_mut().for_each(|lcore| lcore.take(&mut taken));
+        taken
+    }
+
     /// A program's name.
     pub fn program_name(&self, program: usize) -> String {
         self.roster().name(program).to_string()
@@ -315,14 +338,17 @@ impl Parts<'_> {
     fn lcores(
         &self,
         config: &ApplianceConfig,
-        pages: Vec<BurstPage>,
-        per_lcore: Vec<Vec<Port>>,
+        own: Vec<((BurstPage, Vec<Port>), PuntSender)>,
         changes: &mut Changes,
     ) -> Result<Vec<Box<Lcore>>, Error> {
-        let rings = handover_rings(pages.len());
-        let parts = pages.into_iter().zip(per_lcore).zip(rings).enumerate();
-        let lcore = |(index, ((page, ports), (outgoing, incoming)))| {
-            let ports: Vec<Port> = ports;
+        let rings = handover::rings(own.len());
+        let parts = own.into_iter().zip(rings).enumerate();
+        let steering = changes.steering();
+        let lcore = |(index, (own, (outgoing, incoming)))| {
+            let ((page, mut ports), host): ((BurstPage, Vec<Port>), PuntSender) = own;
+            for (port, steering) in ports.iter_mut().zip(&steering) {
+                port.steering.clone_from(steering);
+            }
             let devices = ports.iter().filter(|port| port.device.is_some()).count();
             Ok(Box::new(Lcore {
                 index,
@@ -334,6 +360,7 @@ impl Parts<'_> {
                 burst: Burst::new(),
                 burst_max: config.burst,
                 gather: Vec::with_capacity(limits::BURST_MAX),
+                arrived: Vec::with_capacity(limits::BURST_MAX),
                 outgoing,
                 incoming,
                 stats: LcoreBlock::default(),
@@ -341,10 +368,12 @@ impl Parts<'_> {
                 idler: Idler::new(config.idle, devices),
                 control: Arc::clone(self.control),
                 events: self.events.sender(index as u32),
+                host,
                 generation: 1,
                 taken: 0,
                 fates: Fates::default(),
                 note: String::with_capacity(NOTE_BYTES),
+                taking: 0,
             }))
         };
         parts.map(lcore).collect()
@@ -406,24 +435,6 @@ fn new_waker() -> Result<Arc<Waker>, Error> {
     Waker::new().map(Arc::new).map_err(no_descriptor)
 }
 
-type Rings = (Vec<Option<Producer<Mbuf>>>, Vec<Consumer<Mbuf>>);
-
-fn handover_rings(lcores: usize) -> Vec<Rings> {
-    let mut all: Vec<Rings> = (0..lcores).map(|_| Rings::default()).collect();
-    for from in 0..lcores {
-        for to in 0..lcores {
-            if from == to {
-                all[from].0.push(None);
-                continue;
-            }
-            let (producer, consumer) = ring(HANDOVER_RING);
-            all[from].0.push(Some(producer));
-            all[to].1.push(consumer);
-        }
-    }
-    all
-}
-
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
     let failed = |error| Error::new(ErrorCode::Lcore, format!("a thread: {error}"));
     std::thread::Builder::new().name(name).spawn(body).map_err(failed)
@@ -450,7 +461,7 @@ fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Er
     control.leave();
     // A bug in a device must not keep the others from being closed.
     let closed = catch_unwind(AssertUnwindSafe(|| {
-        lcore::drop_handovers(&mut lcore, DropReason::Stopped);
+        handover::drop_rest(&mut lcore, DropReason::Stopped);
         close_devices(&mut lcore, errors);
         lcore::publish(&mut lcore);
     }));

@@ -12,6 +12,8 @@ use crate::burst::{Burst, GONE};
 
 /// No program, or no port.
 const NONE: u16 = u16::MAX;
+/// In `scratch` of a packet that is gone: the host's handler has it. No reason has this number.
+pub const TO_HOST: u8 = u8::MAX;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,9 @@ impl Fate {
     /// What a program made of the packet `mbuf` that does not pass any more: [`crate::pipeline`]
     /// leaves the reason or the verdict in `scratch`.
     pub fn of_decided(mbuf: &Mbuf, slot: usize) -> Fate {
-        let what = if mbuf.egress == GONE {
+        let what = if mbuf.egress == GONE && mbuf.scratch == TO_HOST {
+            What::Punted
+        } else if mbuf.egress == GONE {
             let reason = DropReason::ALL.get(usize::from(mbuf.scratch));
             What::Dropped(*reason.expect("only reasons are left there"))
         } else if mbuf.egress == FLOOD {
@@ -125,6 +129,9 @@ impl Fate {
             (What::Dropped(reason), None, None) => write!(text, "dropped: {}", reason.name()),
             (What::Passed, Some(by), _) => write!(text, "passed by {by}"),
             (What::Passed, None, to) => write!(text, "forwarded to {}", to.unwrap_or_default()),
+            (What::Punted, by, None) => {
+                write!(text, "punted to the host by {}", by.unwrap_or_default())
+            }
             (What::Flooded, by, _) => write!(text, "flooded by {}", by.unwrap_or_default()),
             (What::Redirected | What::Punted, by, to) => {
                 let how = if self.what == What::Punted { "punted" } else { "redirected" };
@@ -231,6 +238,7 @@ mod tests {
         assert_eq!(decided(GONE, DropReason::Undecided as u8), "dropped: undecided by nat");
         assert_eq!(decided(1, Verdict::Redirect as u8), "redirected to wan by nat");
         assert_eq!(decided(0, Verdict::Punt as u8), "punted to lan by nat");
+        assert_eq!(decided(GONE, TO_HOST), "punted to the host by nat");
         assert_eq!(decided(FLOOD, Verdict::Redirect as u8), "flooded by nat");
         assert_eq!(text(Fate::by_program(What::Passed, 0)), "passed by guard");
         assert_eq!(text(Fate::came_in(0)), "came in by lan");

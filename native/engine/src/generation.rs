@@ -12,6 +12,7 @@ use crate::lcore::Lcore;
 use crate::migrate::GROUPS_PER_BOUNDARY;
 use crate::pipeline::{Slot, health};
 use crate::program::{Instance, Program, ProgramConfig};
+use crate::steer::Steering;
 use crate::table::TableCopy;
 
 /// Where the packets of a port go.
@@ -108,6 +109,8 @@ pub struct Adoption {
     pub changes: Vec<SlotChange>,
     /// Of every port.
     pub routes: Vec<Route>,
+    /// Of every port.
+    pub steering: Vec<Steering>,
     /// Tables of the lcore that are taken over when the last change is in them.
     pub copies: Vec<TableCopy>,
 }
@@ -125,6 +128,9 @@ impl Errand for Adoption {
         }
         for (port, route) in lcore.ports.iter_mut().zip(&mut self.routes) {
             swap(&mut port.route, route);
+        }
+        for (port, steering) in lcore.ports.iter_mut().zip(&mut self.steering) {
+            swap(&mut port.steering, steering);
         }
         lcore.generation = self.generation;
         true

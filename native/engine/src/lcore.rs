@@ -16,14 +16,15 @@ use crate::control::{Control, Stop};
 use crate::errand;
 use crate::event::{EventSender, What};
 use crate::fate::Fates;
+use crate::handover;
 use crate::idle::{self, Idler};
 use crate::pipeline::{self, Slot, Way};
 use crate::port::Port;
 use crate::program::Places;
+use crate::punt::PuntSender;
 use crate::rebuild;
 use crate::stats::StatsWriter;
-use crate::transmit;
-use crate::watch;
+use crate::{steer, transmit, watch};
 
 /// Bursts between two publications of the counters.
 const PUBLISH_BURSTS: u64 = 100;
@@ -46,8 +47,10 @@ pub struct Lcore {
     pub burst: Burst,
     /// Packets per burst at most.
     pub burst_max: usize,
-    /// Packets on their way out, gathered by port.
+    /// Packets on their way out, gathered by port, or to another lcore.
     pub gather: Vec<Mbuf>,
+    /// Packets from another lcore, while some of them run here.
+    pub arrived: Vec<Mbuf>,
     /// To each other lcore.
     pub outgoing: Vec<Option<Producer<Mbuf>>>,
     /// From each other lcore.
@@ -62,6 +65,8 @@ pub struct Lcore {
     pub control: Arc<Control>,
     /// What it tells the host.
     pub events: EventSender,
+    /// Packets for the host's handler.
+    pub host: PuntSender,
     /// Generation of its pipeline.
     pub generation: u32,
     /// Packets that it has taken from other lcores.
@@ -70,6 +75,8 @@ pub struct Lcore {
     pub fates: Fates,
     /// Room for what is told of one.
     pub note: String,
+    /// Of them, those that it has not sent or run yet.
+    pub taking: u64,
 }
 
 /// Runs until the host says stop. One round looks at every queue once.
@@ -79,7 +86,7 @@ pub fn run(lcore: &mut Lcore) {
     let mut published = 0;
     loop {
         errand::run_pending(lcore);
-        let mut packets = receive_handovers(lcore);
+        let mut packets = handover::receive(lcore);
         if lcore.control.stopping() == Stop::No {
             for port in 0..lcore.ports.len() {
                 packets += receive(lcore, port);
@@ -122,10 +129,25 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
         return 0;
     }
     let started = clock::cycles();
-    lcore.burst.begin(count);
     let bytes: u64 = lcore.burst.mbufs[..count].iter().map(|mbuf| u64::from(mbuf.length)).sum();
     ingress.stats.rx_packets += count as u64;
     ingress.stats.rx_bytes += bytes;
+    let own = match ingress.steering.stays() {
+        true => count,
+        false => steer::split(lcore, port, count),
+    };
+    run_burst(lcore, port, own, started);
+    count
+}
+
+/// Runs the programs of `port` on the first `count` packets of the burst and sends what is left.
+#[inline]
+pub fn run_burst(lcore: &mut Lcore, port: usize, count: usize, started: u64) {
+    if count == 0 {
+        return;
+    }
+    lcore.burst.begin(count);
+    let ingress = &mut lcore.ports[port];
     let (forward, punt) = (ingress.route.forward, ingress.route.punt);
     lcore.fates.on = ingress.is_watched();
     if lcore.fates.on {
@@ -147,8 +169,16 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
         ports: lcore.control.ports,
         punt,
         fates: &mut lcore.fates,
+        host: &mut lcore.host,
+        punted: 0,
+        slot: 0,
     };
     let faults = pipeline::run(&mut lcore.slots, &ingress.route.chain, &mut lcore.burst, &mut way);
+    let punted = way.punted;
+    if punted > 0 {
+        ingress.stats.punted_packets += punted;
+        ingress.stats.forwarded_packets += punted;
+    }
     if lcore.fates.on {
         Fates::number(&mut lcore.burst);
     }
@@ -163,25 +193,6 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     lcore.stats.packets += count as u64;
     let duration_ns = clock::to_ns(clock::cycles() - started);
     lcore.stats.burst_ns[histogram::bucket(duration_ns)] += 1;
-    count
-}
-
-/// Sends what other lcores have handed over; returns how many packets that were.
-fn receive_handovers(lcore: &mut Lcore) -> usize {
-    let mut packets = 0;
-    for index in 0..lcore.incoming.len() {
-        let Lcore { incoming, burst, control, .. } = lcore;
-        let count = incoming[index].pop(&mut burst.mbufs);
-        if count == 0 {
-            continue;
-        }
-        control.taken_over.fetch_add(count as u64, Ordering::AcqRel);
-        lcore.taken += count as u64;
-        (lcore.burst.count, lcore.burst.live_count) = (count, 0);
-        transmit::decided(lcore);
-        packets += count;
-    }
-    packets
 }
 
 /// After a stop: devices receive nothing any more, what is inside leaves. True when nothing is
@@ -236,24 +247,6 @@ pub fn write(lcore: &mut Lcore) {
     writer.publish(stats, ports, slots.iter().map(|slot| &slot.stats));
 }
 
-/// Packets that other lcores handed over too late are dropped; called when all have left the loop.
-pub fn drop_handovers(lcore: &mut Lcore, reason: DropReason) {
-    let Lcore { incoming, burst, control, frames, ports, .. } = lcore;
-    for ring in incoming {
-        loop {
-            let count = ring.pop(&mut burst.mbufs);
-            if count == 0 {
-                break;
-            }
-            control.taken_over.fetch_add(count as u64, Ordering::Relaxed);
-            for mbuf in &burst.mbufs[..count] {
-                frames.give(mbuf.frame);
-                ports[usize::from(mbuf.port)].stats.drops[reason as usize] += 1;
-            }
-        }
-    }
-}
-
 /// After a panic: what came in and has no counted outcome counts as stopped. Its frames are not
 /// given back: somebody may still point to them.
 pub fn abandon(lcore: &mut Lcore) {
@@ -266,6 +259,7 @@ pub fn abandon(lcore: &mut Lcore) {
     let lost = came_in.saturating_sub(settled(lcore));
     let ingress = usize::from(lcore.burst.mbufs[0].port).min(lcore.ports.len() - 1);
     lcore.ports[ingress].stats.drops[DropReason::Stopped as usize] += lost;
+    handover::settle(lcore);
     lcore.control.drained(lcore.index, true);
 }
 
@@ -277,7 +271,8 @@ fn take_back(ports: &mut [Port], mut failed: u64, last_ingress: usize) {
     let others = (0..ports.len()).filter(|&port| port != last_ingress);
     for index in std::iter::once(last_ingress).chain(others) {
         let stats = &mut ports[index].stats;
-        let share = failed.min(stats.forwarded_packets);
+        // What went to the host has left by no device.
+        let share = failed.min(stats.forwarded_packets - stats.punted_packets);
         stats.forwarded_packets -= share;
         stats.drops[DropReason::TxError as usize] += share;
         failed -= share;
@@ -308,10 +303,11 @@ mod tests {
             port.stats.forwarded_packets = forwarded;
             port
         };
-        let mut ports = [port(3), port(5)];
+        let mut ports = [port(3), port(7)];
+        ports[1].stats.punted_packets = 2;
         take_back(&mut ports, 7, 0);
         let failed = DropReason::TxError as usize;
         let counts = ports.map(|port| (port.stats.forwarded_packets, port.stats.drops[failed]));
-        assert_eq!(counts, [(0, 3), (1, 4)]);
+        assert_eq!(counts, [(0, 3), (3, 4)]);
     }
 }

@@ -9,9 +9,10 @@ use wirelet_abi::{BurstHeader, DropReason, Verdict};
 use wirelet_packet::{FrameCache, clock};
 
 use crate::burst::{Burst, BurstPage, GONE};
-use crate::fate::Fates;
+use crate::fate::{Fates, TO_HOST};
 use crate::fault::Fault;
 use crate::program::{Instance, OnFault, Program};
+use crate::punt::PuntSender;
 use crate::sampler::Sampler;
 use crate::tracer::Tracer;
 use crate::watch;
@@ -77,6 +78,12 @@ pub struct Way<'a> {
     pub punt: Option<u16>,
     /// What becomes of them, while somebody asks.
     pub fates: &'a mut Fates,
+    /// Where they go without one.
+    pub host: &'a mut PuntSender,
+    /// Packets that went there.
+    pub punted: u64,
+    /// The program that runs, an index into the slots.
+    pub slot: usize,
 }
 
 /// A fault, the packet that was being worked on, and the instance, which must not run again.
@@ -109,6 +116,7 @@ pub fn run(
             break;
         }
         let slot = &mut slots[index];
+        way.slot = index;
         if way.fates.on || slot.tracer.is_some() {
             watch::step(index, slot, burst, way, &mut faults);
         } else {
@@ -296,7 +304,7 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
         Verdict::Redirect => drop_packet(burst, way, index, DropReason::RedirectInvalid),
         Verdict::Punt => match way.punt {
             Some(port) => mbuf.egress = port,
-            None => drop_packet(burst, way, index, DropReason::PuntUnset),
+            None => punt_to_host(burst, way, index),
         },
     }
     Outcome::Leaves
@@ -305,6 +313,21 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
 /// Ports that a flood goes to: the allowed ones, a bit each, but the port of arrival.
 fn others(allowed: u64, arrival: u16) -> u64 {
     allowed & !(1 << arrival)
+}
+
+/// To the host's handler, as far as it listens and has room.
+#[cold]
+fn punt_to_host(burst: &mut Burst, way: &mut Way<'_>, index: usize) {
+    let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
+    let (region, program, now_ns) = (way.frames.region(), way.slot as u16, way.header.now_ns);
+    match way.host.send(region, mbuf, program, now_ns) {
+        Ok(()) => {
+            way.frames.give(mbuf.frame);
+            (mbuf.egress, mbuf.scratch) = (GONE, TO_HOST);
+            way.punted += 1;
+        }
+        Err(reason) => drop_packet(burst, way, index, reason),
+    }
 }
 
 /// A descriptor that lies: its packet goes, the program is at fault.

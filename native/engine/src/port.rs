@@ -6,6 +6,7 @@ use wirelet_drivers::{Device, DeviceStats, TxLimits};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use crate::generation::Route;
+use crate::steer::Steering;
 use crate::tracer::Tracer;
 use crate::watch;
 
@@ -17,6 +18,8 @@ pub struct Port {
     pub home: usize,
     /// Where its packets go.
     pub route: Route,
+    /// Which lcore they run on.
+    pub steering: Steering,
     /// What was counted.
     pub stats: PortBlock,
     /// What packets may leave.
@@ -44,6 +47,7 @@ impl Port {
             device,
             home,
             route: Route::default(),
+            steering: Steering::default(),
             stats: PortBlock::default(),
             limits,
             name: String::new(),

@@ -13,6 +13,7 @@ use crate::fault::{DeadlineMissed, Fault};
 use crate::log::LogWriter;
 use crate::memory::{Access, GuestMemory, take_created};
 use crate::state::{ProgramState, StateRules, Wanted};
+use crate::steer::Affinity;
 use crate::table::Table;
 use crate::windows::Windows;
 
@@ -31,6 +32,8 @@ pub struct ProgramConfig {
     pub on_fault: OnFault,
     /// Ports it may redirect to, a bit each.
     pub redirect_to: u64,
+    /// Which packets it must see on one lcore.
+    pub affinity: Affinity,
     /// Fields of the types that its tables have as keys and values, by the type's name.
     pub table_types: HashMap<String, String>,
 }

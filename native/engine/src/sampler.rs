@@ -53,7 +53,7 @@ impl Sampler {
             // SAFETY: offset + length lie within the frame (checked whenever they change), which
             // is the lcore's now; `copy` has `length` bytes.
             unsafe { region.data(mbuf).copy_to_nonoverlapping(copy.as_mut_ptr(), length) };
-            if !flow::hash(copy).is_multiple_of(self.one_in) {
+            if !flow::of_ports((&*copy).into()).is_multiple_of(self.one_in) {
                 continue;
             }
             let Mbuf { length, port, mark, .. } = *mbuf;

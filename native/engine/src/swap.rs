@@ -16,6 +16,7 @@ use crate::pipeline::{Slot, health};
 use crate::program::{Instance, Places, Program};
 use crate::roster::Roster;
 use crate::state::{StateRules, TableAction};
+use crate::steer::{self, Queues, Steering};
 use crate::table::Store;
 use crate::windows::LiveWindows;
 
@@ -65,6 +66,8 @@ pub struct Changes {
     pub(crate) slots: Slots,
     pub(crate) slots_max: usize,
     routes: Vec<Route>,
+    /// Of every port.
+    queues: Vec<Queues>,
     /// Per lcore: where instances see their tables.
     pub(crate) windows: Vec<LiveWindows>,
     generation: u32,
@@ -92,7 +95,7 @@ impl Changes {
         roster: Arc<RwLock<Roster>>,
         store: Option<Arc<Store>>,
         (slots, slots_max): (Slots, usize),
-        routes: Vec<Route>,
+        (routes, queues): (Vec<Route>, Vec<Queues>),
     ) -> Changes {
         let windows = places.iter().map(|_| LiveWindows::default()).collect();
         let (generation, before) = (1, None);
@@ -105,6 +108,7 @@ impl Changes {
             slots,
             slots_max,
             routes,
+            queues,
             windows,
             generation,
             traces: 0,
@@ -129,6 +133,11 @@ impl Changes {
             slots.push(Slot::new(Arc::clone(program), instance));
         }
         Ok(slots)
+    }
+
+    /// How ports are steered now.
+    pub fn steering(&self) -> Vec<Steering> {
+        steer::plan(&self.routes, &self.slots, &self.queues)
     }
 
     /// The appliance has ended: its state may be opened again.
@@ -304,7 +313,8 @@ impl Changes {
         report.copy = started.elapsed();
         let published = Instant::now();
         // From here on there is no way back: an lcore that is stuck adopts when it comes around.
-        let adopted = self.publish(generation, &mut next, &routes);
+        let steering = steer::plan(&routes, &slots, &self.queues);
+        let adopted = self.publish(generation, &mut next, (&routes, &steering));
         report.adopt = published.elapsed();
         self.commit(generation, slots, routes, next);
         // What the lcores gave up goes now: unmapping it takes milliseconds, and nobody waits.
@@ -355,13 +365,14 @@ impl Changes {
         &self,
         generation: u32,
         next: &mut [Next],
-        routes: &[Route],
+        (routes, steering): (&[Route], &[Steering]),
     ) -> Result<Vec<Box<dyn Errand>>, Error> {
         let adoption = |lcore: usize| {
             let parts = next.iter_mut().map(|next| next.part(lcore));
             let (changes, copies): (Vec<_>, Vec<_>) = parts.unzip();
             let copies = copies.into_iter().flatten().collect();
-            Adoption { generation, changes, routes: routes.to_vec(), copies }
+            let (routes, steering) = (routes.to_vec(), steering.to_vec());
+            Adoption { generation, changes, routes, steering, copies }
         };
         let adoptions: Vec<Adoption> = (0..self.places.len()).map(adoption).collect();
         let send = |(lcore, adoption)| self.control.send(lcore, Box::<Adoption>::new(adoption));

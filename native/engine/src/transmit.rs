@@ -1,7 +1,5 @@
 //! The way out: to a device of this lcore, to the lcore that has the device, or a counted drop.
 
-use std::sync::atomic::Ordering;
-
 use wirelet_abi::DropReason;
 use wirelet_abi::stats::LcoreBlock;
 use wirelet_packet::ring::Producer;
@@ -11,6 +9,7 @@ use crate::burst::GONE;
 use crate::control::Control;
 use crate::fate::Fates;
 use crate::flood;
+use crate::handover;
 use crate::lcore::Lcore;
 use crate::port::Port;
 
@@ -120,18 +119,11 @@ impl Exit<'_> {
         sent
     }
 
-    /// To the lcore that has the device. Costs a fence, and a system call when it sleeps.
+    /// To the lcore that has the device.
     fn hand_over(&mut self, egress: u16, packets: &mut [Mbuf]) -> usize {
         packets.iter_mut().for_each(|mbuf| mbuf.egress = egress);
         let home = self.ports[usize::from(egress)].home;
-        let ring = self.outgoing[home].as_mut().expect("a ring leads to every other lcore");
-        // Counted before they can be taken: `taken_over` must never be ahead.
-        self.control.handed_over.fetch_add(packets.len() as u64, Ordering::AcqRel);
-        let sent = ring.push(packets);
-        self.control.handed_over.fetch_sub((packets.len() - sent) as u64, Ordering::AcqRel);
-        self.control.lcores[home].waker.wake();
-        self.stats.handovers += sent as u64;
-        sent
+        handover::give(self.outgoing, self.control, self.stats, home, packets)
     }
 
     /// Drops packets that the port of departure can't send, pads those that are short; returns how

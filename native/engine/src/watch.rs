@@ -32,7 +32,8 @@ pub fn settled(lcore: &mut Lcore, port: usize) {
     if let Some(tracer) = &mut ports[port].trace_rx {
         tracer.tell(&|place| fates.of(place));
     }
-    if !ports[port].takes_notes {
+    // With flow affinity a burst is not what one of our devices has received.
+    if !ports[port].takes_notes || !ports[port].steering.stays() {
         return;
     }
     for place in 0..burst.count {

@@ -131,6 +131,19 @@ fn two_lcores_with_handovers_and_sleeps_allocate_nothing() {
 }
 
 #[test]
+fn packets_that_are_steered_allocate_nothing() {
+    let source =
+        wirelet_engine::ports::PortConfig { queues: 2, ..port("gen:?rate=300k&flows=64", 1, &[0]) };
+    let bound = wirelet_engine::program::ProgramConfig {
+        affinity: wirelet_engine::steer::Affinity::Symmetric,
+        ..program(macswap())
+    };
+    let mut config = config(vec![source, port("sink:", None, &[])], vec![bound]);
+    config.lcores = vec![None, None];
+    assert_eq!(allocations(config, 300_000, false), 0);
+}
+
+#[test]
 fn files_are_read_and_written_without_allocating() {
     let folder = std::env::temp_dir().join(format!("wirelet-lcore-path-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

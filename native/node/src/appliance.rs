@@ -10,6 +10,7 @@ use wirelet_engine::appliance::{self, ApplianceConfig};
 use wirelet_engine::event::{Event, What};
 use wirelet_engine::idle::IdlePolicy;
 use wirelet_engine::ports::PortConfig;
+use wirelet_engine::punt::Punted;
 use wirelet_packet::RegionConfig;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
@@ -81,6 +82,23 @@ pub struct ApplianceEvent {
     pub frames: Vec<Frame>,
     /// Of a fault: the packet being worked on.
     pub packet: Option<Uint8Array>,
+}
+
+/// A packet that a program has punted to the host.
+#[napi(object)]
+pub struct PuntedPacket {
+    /// Nanoseconds of the monotonic clock.
+    pub time_ns: BigInt,
+    /// Where its program ran.
+    pub lcore: u32,
+    /// Name of the port that it came in by.
+    pub port: String,
+    /// The program's name.
+    pub program: String,
+    /// The 32 bits that it carries.
+    pub mark: u32,
+    /// Its bytes.
+    pub packet: Uint8Array,
 }
 
 /// An appliance.
@@ -269,6 +287,26 @@ impl Appliance {
     #[napi]
     pub fn events_lost(&self) -> f64 {
         self.appliance.events_lost() as f64
+    }
+
+    /// Whether punted packets without a port to leave by are kept for `punted`.
+    #[napi]
+    pub fn listen_to_punts(&self, listens: bool) {
+        self.appliance.listen_to_punts(listens);
+    }
+
+    /// Takes the packets that were punted to the host since the last call.
+    #[napi]
+    pub fn punted(&self) -> Vec<PuntedPacket> {
+        let packet = |punted: Punted| PuntedPacket {
+            time_ns: BigInt::from(punted.time_ns),
+            lcore: punted.lcore,
+            port: self.ports[usize::from(punted.port)].clone(),
+            program: self.appliance.program_name(punted.program.into()),
+            mark: punted.mark,
+            packet: punted.packet.into(),
+        };
+        self.appliance.punted().into_iter().map(packet).collect()
     }
 
     /// Whether all inputs have ended and nothing is inside.

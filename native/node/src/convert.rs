@@ -7,6 +7,7 @@ use napi_derive::napi;
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_engine::fault;
 use wirelet_engine::program::{OnFault, ProgramConfig};
+use wirelet_engine::steer::Affinity;
 
 /// Runs `body`; no panic gets past it, and an error becomes a JavaScript one.
 pub fn guarded<T>(body: impl FnOnce() -> Result<T, Error>) -> napi::Result<T> {
@@ -33,6 +34,8 @@ pub struct ProgramSpec {
     pub on_fault: String,
     /// Ports it may redirect to; all when missing.
     pub redirect_to: Option<Vec<u32>>,
+    /// Which packets it must see on one lcore: `none`, `flow` or `symmetric`; none when missing.
+    pub affinity: Option<String>,
     /// Fields of the types that its tables have as keys and values.
     pub table_types: Option<Vec<TableType>>,
 }
@@ -59,6 +62,16 @@ impl ProgramSpec {
                 return Err(Error::new(ErrorCode::ConfigInvalid, message));
             }
         };
+        let affinity = match self.affinity.as_deref() {
+            None | Some("none") => Affinity::None,
+            Some("flow") => Affinity::Flow,
+            Some("symmetric") => Affinity::Symmetric,
+            Some(other) => {
+                let message =
+                    format!("{}: affinity `{other}` is not none, flow or symmetric", self.name);
+                return Err(Error::new(ErrorCode::ConfigInvalid, message));
+            }
+        };
         let bit = |port: &u32| if *port < 64 { 1u64 << port } else { 0 };
         let redirect_to = match &self.redirect_to {
             None => u64::MAX,
@@ -71,6 +84,7 @@ impl ProgramSpec {
             deadline_ns: self.deadline_ns as u64,
             on_fault,
             redirect_to,
+            affinity,
             table_types: self
                 .table_types
                 .into_iter()

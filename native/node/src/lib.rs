@@ -56,6 +56,7 @@ pub fn check_module(wasm: Uint8Array) -> napi::Result<ModuleInfo> {
                 deadline_ns: wirelet_abi::limits::DEADLINE_DEFAULT_NS,
                 on_fault: OnFault::Drop,
                 redirect_to: u64::MAX,
+                affinity: wirelet_engine::steer::Affinity::None,
                 table_types: Default::default(),
             },
             ProgramState::new(1)?,

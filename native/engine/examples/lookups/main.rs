@@ -117,6 +117,7 @@ impl Guest {
             deadline_ns: DEADLINE_MAX_NS,
             on_fault: OnFault::Drop,
             redirect_to: 0,
+            affinity: wirelet_engine::steer::Affinity::None,
             table_types: HashMap::new(),
         };
         let program = Arc::new(Program::new(config, ProgramState::new(1)?)?);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wirelet_abi::stats::{PortBlock, ProgramBlock};
 use wirelet_drivers::{Device, DeviceStats, Idle};
-use wirelet_packet::FrameCache;
+use wirelet_packet::{FrameCache, Mbuf};
 
 use super::*;
 

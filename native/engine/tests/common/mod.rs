@@ -76,6 +76,7 @@ pub fn program(wasm: Vec<u8>) -> ProgramConfig {
         deadline_ns: 10_000_000,
         on_fault: OnFault::Drop,
         redirect_to: u64::MAX,
+        affinity: wirelet_engine::steer::Affinity::None,
         table_types: Default::default(),
     }
 }

@@ -105,7 +105,7 @@ impl Page {
             assert_eq!(received, forwarded + drops, "port {port}: {}", self.describe());
             came += received;
             dropped += drops;
-            tx += self.port(port, |block| block.tx_packets);
+            tx += self.port(port, |block| block.tx_packets + block.punted_packets);
         }
         assert_eq!(came, tx + dropped, "{}", self.describe());
         for program in 0..self.0[0].programs.len() {

@@ -8,6 +8,7 @@ use wirelet_engine::appliance::ApplianceConfig;
 use wirelet_engine::idle::IdlePolicy;
 use wirelet_engine::ports::PortConfig;
 use wirelet_engine::program::{OnFault, ProgramConfig};
+use wirelet_engine::steer::Affinity;
 
 use crate::common::bench::{config, port, run, start, stop};
 use crate::common::{module, on_packets, program};
@@ -82,10 +83,12 @@ fn random_program(deeds: &[Deed], on_fault: OnFault) -> ProgramConfig {
 }
 
 fn any_program() -> impl Strategy<Value = ProgramConfig> {
-    (proptest::collection::vec(deed(), 16), any::<bool>(), 1..16u64).prop_map(
-        |(deeds, pass, redirect_to)| {
+    let affinity =
+        prop_oneof![Just(Affinity::None), Just(Affinity::Flow), Just(Affinity::Symmetric)];
+    (proptest::collection::vec(deed(), 16), any::<bool>(), 1..16u64, affinity).prop_map(
+        |(deeds, pass, redirect_to, affinity)| {
             let on_fault = if pass { OnFault::Pass } else { OnFault::Drop };
-            ProgramConfig { redirect_to, ..random_program(&deeds, on_fault) }
+            ProgramConfig { redirect_to, affinity, ..random_program(&deeds, on_fault) }
         },
     )
 }

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod affinity;
 mod conservation;
 mod door;
 mod door_bytes;
@@ -13,6 +14,7 @@ mod faults;
 mod flood;
 mod hostile;
 mod lcores;
+mod punt;
 mod shadow;
 mod swap;
 mod trace;
