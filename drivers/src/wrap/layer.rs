@@ -116,6 +116,10 @@ impl<L: Layer> Device for Wrapped<L> {
         self.inside.set_waker(waker);
     }
 
+    fn enter(&mut self) {
+        self.inside.enter();
+    }
+
     fn note(&mut self, packets: &[Mbuf], note: &str) {
         self.layer.note(packets, note);
         self.inside.note(packets, note);

@@ -1,0 +1,39 @@
+//! DPDK's tap driver, in a namespace of this test's own.
+
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../tests/netns/namespace.rs"]
+mod namespace;
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../tests/netns/raw.rs"]
+mod raw;
+mod rig;
+
+use namespace::Namespace;
+use raw::Raw;
+use rig::{Rig, packets, possible};
+
+#[test]
+fn packets_pass_both_ways_byte_for_byte() {
+    if !possible() || !namespace::possible() {
+        return;
+    }
+    let here = Namespace::new();
+    here.stay();
+    for _ in 0..2 {
+        let mut rig = Rig::new(2048);
+        let mut device = rig.open("dpdk:net_tap0,iface=wt0?rxd=64&txd=64");
+        here.ip("link set wt0 up");
+        let mut kernel = Raw::new(&here, "wt0");
+        for some in packets(300).chunks(30) {
+            rig.send(&mut *device, some);
+            some.iter().for_each(|bytes| assert_eq!(kernel.receive().as_ref(), Some(bytes)));
+        }
+        for some in packets(300).chunks(30) {
+            some.iter().for_each(|bytes| kernel.send(bytes));
+            let ours = |bytes: &[u8]| bytes[12..14] == [0x88, 0xb5];
+            assert_eq!(rig.receive(&mut *device, some.len(), ours), some);
+        }
+        rig.close([device]);
+        assert_eq!(here.index_of("wt0"), 0, "the tap outlived its port");
+    }
+}
