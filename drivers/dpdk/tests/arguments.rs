@@ -24,8 +24,7 @@ fn arguments_of_the_config_are_used_and_then_stay() {
     rig.transmit(&mut *device, &burst);
     rig.close([device]);
     set_eal_arguments(words(wanted)).expect("the same ones");
-    for other in [None, words("--no-huge")] {
-        let error = set_eal_arguments(other).expect_err("EAL runs");
-        assert_eq!(error.code, ErrorCode::DpdkEal);
-    }
+    set_eal_arguments(None).expect("whatever there is");
+    let error = set_eal_arguments(words("--no-huge")).expect_err("EAL runs");
+    assert_eq!(error.code, ErrorCode::DpdkEal);
 }

@@ -39,13 +39,14 @@ struct Arguments {
 static ARGUMENTS: Mutex<Arguments> = Mutex::new(Arguments { wanted: None, used: None });
 static EAL: OnceLock<Result<Eal, Error>> = OnceLock::new();
 
-/// Sets EAL's arguments for when the first `dpdk` port opens; `None` for the defaults.
+/// Sets EAL's arguments for when the first `dpdk` port opens; `None` for the defaults, or for those
+/// that it runs with.
 ///
 /// # Errors
 /// `WIRELET_E_DPDK_EAL` when EAL runs already, with others.
 pub fn set_eal_arguments(arguments: Option<Vec<String>>) -> Result<(), Error> {
     let mut held = ARGUMENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if held.used.as_ref().is_some_and(|used| *used != arguments) {
+    if arguments.is_some() && held.used.as_ref().is_some_and(|used| *used != arguments) {
         let message = "EAL runs with other arguments, and can be started once in a process";
         return Err(Error::new(ErrorCode::DpdkEal, message));
     }

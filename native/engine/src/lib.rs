@@ -42,3 +42,4 @@ mod twins;
 pub mod windows;
 
 pub use twins::TWINS;
+pub use wirelet_drivers::dpdk::set_eal_arguments;
