@@ -29,6 +29,8 @@ fn main() {
         .files(SOURCES.map(|name| format!("shim/{name}")))
         .define("ALLOW_EXPERIMENTAL_API", None)
         .opt_level(3)
+        // It would gather words on the stack to store two at once.
+        .flag_if_supported("-fno-tree-slp-vectorize")
         .warnings(true)
         .extra_warnings(true)
         .warnings_into_errors(env::var_os("CI").is_some())

@@ -32,7 +32,7 @@ static int enqueue(struct rte_mempool *mempool, void *const *objects, unsigned c
     for (unsigned first = 0; first < count; first += AT_ONCE) {
         unsigned some = RTE_MIN(count - first, (unsigned)AT_ONCE);
         for (unsigned i = 0; i < some; i++) {
-            frames[i] = wirelet_frame_of(pool, objects[first + i]);
+            frames[i] = wirelet_frame_of(&pool->frames, objects[first + i]);
         }
         pool->config.calls.give(pool->config.owner, wirelet_cache, frames, some);
     }
@@ -147,8 +147,11 @@ int wirelet_open_pool(const struct wirelet_pool_config *config, struct wirelet_p
     struct wirelet_pool *pool = calloc(1, sizeof(*pool));
     if (pool == NULL) return wirelet_failed(message, ENOMEM, "a pool");
     pool->config = *config;
-    pool->frames_bytes = (uint64_t)config->frames * config->frame_bytes;
-    pool->reciprocal = ((UINT64_C(1) << 32) * 64 + config->frame_bytes - 1) / config->frame_bytes;
+    pool->frames = (struct wirelet_frames){
+        .base = config->base,
+        .bytes = (uint64_t)config->frames * config->frame_bytes,
+        .reciprocal = ((UINT64_C(1) << 32) * 64 + config->frame_bytes - 1) / config->frame_bytes,
+    };
     pool->mbufs = calloc(config->frames, sizeof(*pool->mbufs));
     int error = pool->mbufs == NULL ? -ENOMEM : populate(pool);
     if (error < 0) {

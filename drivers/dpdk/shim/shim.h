@@ -8,6 +8,15 @@
 
 #include "plugin.h"
 
+// Where frames lie, to find the number of one by its address.
+struct wirelet_frames {
+    const uint8_t *base;
+    // Of all of them.
+    uint64_t bytes;
+    // ceil(2^32 * 64 / bytes of a frame).
+    uint64_t reciprocal;
+};
+
 // A frame and its rte_mbuf have the same number. All native state lies in the mempool's objects,
 // which no guest maps; the frames hold nothing but bytes of packets.
 struct wirelet_pool {
@@ -15,10 +24,7 @@ struct wirelet_pool {
     struct rte_mempool *mempool;
     // By frame.
     struct rte_mbuf **mbufs;
-    // Frames * frame_bytes.
-    uint64_t frames_bytes;
-    // ceil(2^32 * 64 / frame_bytes): frame_of divides by it.
-    uint64_t reciprocal;
+    struct wirelet_frames frames;
     // Frames that DPDK has: taken by the mempool or sent, and neither given back nor received.
     int64_t held;
     // From when it is populated to when it is freed: before and after, objects are only counted.
@@ -76,13 +82,13 @@ uint16_t wirelet_tx_burst(struct wirelet_queue *, void *, const struct wirelet_m
 bool wirelet_tx_pending(struct wirelet_queue *);
 void wirelet_tx_cleanup(struct wirelet_queue *, void *);
 
-// Number of the frame that `mbuf` is of, or UINT32_MAX when it is not of this pool.
-static inline uint32_t wirelet_frame_of(const struct wirelet_pool *pool,
+// Number of the frame that `mbuf` is of, or UINT32_MAX when it is of none.
+static inline uint32_t wirelet_frame_of(const struct wirelet_frames *frames,
                                         const struct rte_mbuf *mbuf) {
-    uint64_t at = (uint64_t)((const uint8_t *)mbuf->buf_addr - pool->config.base);
-    if (unlikely(at >= pool->frames_bytes)) return UINT32_MAX;
-    // Exact: `at` is a multiple of frame_bytes, both are of 64, and at / 64 is below 2^23.
-    return (uint32_t)(((at >> 6) * pool->reciprocal) >> 32);
+    uint64_t at = (uint64_t)((const uint8_t *)mbuf->buf_addr - frames->base);
+    if (unlikely(at >= frames->bytes)) return UINT32_MAX;
+    // Exact: `at` and the bytes of a frame are multiples of 64, and at / 64 is below 2^23.
+    return (uint32_t)(((at >> 6) * frames->reciprocal) >> 32);
 }
 
 #endif
