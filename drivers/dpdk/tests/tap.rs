@@ -8,9 +8,13 @@ mod namespace;
 mod raw;
 mod rig;
 
+use std::time::{Duration, Instant};
+
+use wirelet_abi::ErrorCode;
+
 use namespace::Namespace;
 use raw::Raw;
-use rig::{Rig, packets, possible};
+use rig::{PATIENCE, Rig, packets, possible, stats};
 
 #[test]
 fn packets_pass_both_ways_byte_for_byte() {
@@ -33,7 +37,24 @@ fn packets_pass_both_ways_byte_for_byte() {
             let ours = |bytes: &[u8]| bytes[12..14] == [0x88, 0xb5];
             assert_eq!(rig.receive(&mut *device, some.len(), ours), some);
         }
+        here.ip("link set wt0 down");
+        until("down", || !stats(&*device).link_up);
+        let error = device.take_error().expect("a link that went down");
+        assert_eq!(error.code, ErrorCode::LinkDown);
+        assert_eq!(device.take_error(), None, "once");
+        here.ip("link set wt0 up");
+        until("up", || stats(&*device).link_up);
+        assert_eq!(device.take_error(), None);
         rig.close([device]);
         assert_eq!(here.index_of("wt0"), 0, "the tap outlived its port");
+    }
+}
+
+/// EAL's thread looks at links ten times a second.
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "never {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
