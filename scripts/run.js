@@ -13,14 +13,17 @@ export function run(command, args, options = {}) {
     .finally(() => process.off('SIGTERM', forward));
 }
 
-/** Runs a command, shows its standard output as it comes, and gives it back with the status. */
-export async function runAndKeep(command, args, options = {}) {
+/**
+ * Runs a command, shows its standard output as it comes (unless `silent`), and gives it back with
+ * the status.
+ */
+export async function runAndKeep(command, args, { silent = false, ...options } = {}) {
   const stdio = ['ignore', 'pipe', 2];
   const { child, ended } = start(command, args, { stdio, ...options });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
     output += text;
-    process.stdout.write(text);
+    if (!silent) process.stdout.write(text);
   });
   return { status: await ended, output };
 }

@@ -3,16 +3,20 @@
  * there are none yet. A step with nothing new is skipped by a fingerprint of what it is made
  * from, so a second run ends within a second.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.js';
 import { requireNode, requireTools } from './prerequisites.js';
-import { run, seconds, step } from './run.js';
+import { run, runAndKeep, seconds, step } from './run.js';
 import { fingerprint, isFresh, remember } from './stamp.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const STAMPS = join(ROOT, 'build/stamps.json');
+
+/** Version of the libdpdk that the plugin is built against; undefined where there is none. */
+const DPDK = dpdkVersion();
 
 /** In this order. The host does not need the addon to be built, only to run. */
 const PARTS = [
@@ -28,7 +32,15 @@ const PARTS = [
     output: 'host/dist/cli.js',
     make: () => run(process.execPath, [bin('typescript/bin/tsc'), '-p', 'host'], { cwd: ROOT }),
   },
-];
+  {
+    name: `dpdk plugin (C, libdpdk ${DPDK})`,
+    // Without it, `dpdk:` ports are a coded error and all the rest works.
+    wanted: DPDK !== undefined,
+    inputs: ['drivers/dpdk', 'native/abi', 'Cargo.toml', 'Cargo.lock', 'scripts/setup.js'],
+    output: 'host/wirelet-dpdk.so',
+    make: makePlugin,
+  },
+].filter(({ wanted = true }) => wanted);
 
 async function setUp() {
   const started = performance.now();
@@ -57,7 +69,13 @@ async function build({ name, inputs, output, make }) {
 function inputPrint(inputs) {
   // The words are what changes the result without changing a file.
   const { CARGO_TARGET_DIR = '', RUSTFLAGS = '' } = process.env;
-  return fingerprint(ROOT, inputs, [process.version, CARGO_TARGET_DIR, RUSTFLAGS]);
+  return fingerprint(ROOT, inputs, [process.version, CARGO_TARGET_DIR, RUSTFLAGS, DPDK ?? '']);
+}
+
+function dpdkVersion() {
+  const { PKG_CONFIG = 'pkg-config' } = process.env;
+  const asked = spawnSync(PKG_CONFIG, ['--modversion', 'libdpdk'], { encoding: 'utf8' });
+  return asked.status === 0 ? asked.stdout.trim() : undefined;
 }
 
 /** napi runs cargo, which is the judge of what is stale, and puts the result in its place. */
@@ -66,6 +84,24 @@ async function makeAddon() {
   const options = ['--release', '--package', 'wirelet-node', '--output-dir', 'host'];
   const types = ['--dts', '../build/addon.d.ts'];
   await run(process.execPath, [cli, 'build', ...options, ...types], { cwd: ROOT });
+}
+
+/** A library of its own, beside the addon, which opens it when a `dpdk` port asks for it. */
+async function makePlugin() {
+  const args = ['build', '--release', '--package', 'wirelet-dpdk', '--message-format=json'];
+  const { status, output } = await runAndKeep('cargo', args, { cwd: ROOT, silent: true });
+  if (status !== 0) throw new Error(`\`cargo ${args.join(' ')}\` ended with ${status}`);
+  const messages = output
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map(JSON.parse);
+  const files = messages.flatMap(({ filenames = [] }) => filenames);
+  const built = files.find((file) => basename(file) === 'libwirelet_dpdk.so');
+  if (built === undefined) throw new Error('cargo names no libwirelet_dpdk.so');
+  // Renamed into place: a process may have the old one open.
+  const place = join(ROOT, 'host/wirelet-dpdk.so');
+  copyFileSync(built, `${place}.new`);
+  renameSync(`${place}.new`, place);
 }
 
 async function installPackages() {

@@ -33,6 +33,7 @@ export const DEVICE_SOURCES = {
   af_packet: 'af_packet.rs',
   tap: 'tap.rs',
   af_xdp: 'af_xdp.rs',
+  dpdk: 'dpdk.rs',
   fault: 'wrap/fault.rs',
   trace: 'wrap/trace.rs',
   capture: 'wrap/capture.rs',

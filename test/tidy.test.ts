@@ -175,12 +175,16 @@ describe('unsafe Rust says why it is sound', () => {
     expect(example(rule, 'a.rs', 'let x = unsafe { *y };')).toEqual(['1: unsafe without SAFETY:']);
     expect(example(rule, 'a.rs', 'unsafe impl Send for X {}')).toHaveLength(1);
     expect(example(rule, 'a.rs', 'pub unsafe fn f() {}')).toEqual(['1: no # Safety']);
+    const exported = 'pub unsafe extern "C" fn f() {}';
+    expect(example(rule, 'a.rs', exported)).toEqual(['1: no # Safety']);
+    expect(example(rule, 'a.rs', 'unsafe extern "C" {')).toHaveLength(1);
   });
 
   test('a reason above, and the word elsewhere, are fine', () => {
     const block = '// SAFETY: it is ours,\n// all of it.\nlet x =\n    unsafe { *y };';
     expect(example(rule, 'a.rs', block)).toEqual([]);
     expect(example(rule, 'a.rs', '/// # Safety\n/// Ours.\npub unsafe fn f() {}')).toEqual([]);
+    expect(example(rule, 'a.rs', 'pub f: unsafe extern "C" fn(u32) -> u32,')).toEqual([]);
     expect(example(rule, 'a.rs', '// unsafe\nlet x = "unsafe";')).toEqual([]);
   });
 });

@@ -36,6 +36,10 @@ pub trait Device: Send {
     /// receive from another lcore.
     fn set_waker(&mut self, _waker: Arc<Waker>) {}
 
+    /// The calling thread owns it from now on, pinned where the config says so: called once, before
+    /// the first burst. `close` runs on the same thread.
+    fn enter(&mut self) {}
+
     /// Packets whose frames it holds: given to it and not sent, or received and not delivered. What
     /// crosses a ring counts at the end that will receive it.
     fn in_flight(&self) -> usize {

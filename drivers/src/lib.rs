@@ -8,6 +8,7 @@ mod af_xdp;
 mod capture;
 mod checker;
 mod device;
+pub mod dpdk;
 mod filter;
 mod generator;
 mod interface;

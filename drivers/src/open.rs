@@ -3,7 +3,7 @@
 use wirelet_abi::{Error, ErrorCode};
 
 use crate::{Device, OpenContext, Rings, Spec};
-use crate::{af_packet, af_xdp, generator, loopback, null, pcap, ring, sink, tap, wrap};
+use crate::{af_packet, af_xdp, dpdk, generator, loopback, null, pcap, ring, sink, tap, wrap};
 
 type Open = fn(&Spec, &OpenContext, &mut Rings) -> Result<Vec<Box<dyn Device>>, Error>;
 
@@ -18,6 +18,7 @@ const DRIVERS: &[(&str, Open)] = &[
     ("af_packet", |spec, context, _| af_packet::open(spec, context)),
     ("tap", |spec, context, _| tap::open(spec, context)),
     ("af_xdp", |spec, context, _| af_xdp::open(spec, context)),
+    ("dpdk", |spec, context, _| dpdk::open(spec, context)),
 ];
 
 /// Opens the device that `spec` describes: one [`Device`] per queue, `context.queues` of them or as
@@ -36,7 +37,7 @@ const DRIVERS: &[(&str, Open)] = &[
 ///
 /// # Errors
 /// `WIRELET_E_CONFIG_UNKNOWN_DEVICE`, `WIRELET_E_DEVICE_SPEC`, `WIRELET_E_DEVICE_OPEN`,
-/// `WIRELET_E_PCAP_FORMAT`, `WIRELET_E_OUTPUT`.
+/// `WIRELET_E_PCAP_FORMAT`, `WIRELET_E_OUTPUT`, `WIRELET_E_DPDK_MISSING`, `WIRELET_E_DPDK_EAL`.
 pub fn open(
     spec: &str,
     context: &OpenContext,

@@ -502,6 +502,16 @@ export const ERRORS = {
     meaning: "The interface of a port was removed or moved to another network namespace.",
     hint: "Start the appliance again when the interface is back.",
   },
+  WIRELET_E_DPDK_MISSING: {
+    exit: 6,
+    meaning: "The DPDK plugin is not built, or does not load.",
+    hint: "Install DPDK (Debian: apt-get install libdpdk-dev dpdk-dev) and run `npm run build`.",
+  },
+  WIRELET_E_DPDK_EAL: {
+    exit: 6,
+    meaning: "DPDK's environment (EAL) does not start, or has no memory left.",
+    hint: "Its arguments are `dpdk: { eal: [...] }` in the config; docs/devices.md names the defaults.",
+  },
   WIRELET_E_PCAP_FORMAT: {
     exit: 1,
     meaning: "The file is no capture file, or its first bytes are damaged.",

@@ -516,7 +516,8 @@ function openNative(
     const loaded = programs[index];
     return loaded ? [nativeProgram(loaded, program)] : [];
   });
-  const { stateDirectory, ...spec } = config;
+  const { stateDirectory, eal, ...spec } = config;
   const kept = stateDirectory === '' ? {} : { stateDirectory };
-  return coded(() => new Native({ ...spec, ...kept, offline, programs: natives }));
+  const dpdk = eal === undefined ? {} : { eal };
+  return coded(() => new Native({ ...spec, ...kept, ...dpdk, offline, programs: natives }));
 }

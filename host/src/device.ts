@@ -17,6 +17,7 @@ export const DRIVERS = [
   'af_packet',
   'tap',
   'af_xdp',
+  'dpdk',
 ] as const;
 export type Driver = (typeof DRIVERS)[number];
 
@@ -78,6 +79,7 @@ export function resolveDevice(text: string, directory: string, path: string): st
   if (isWrapper(/^\w+/.exec(text)?.[0])) return text;
   const { driver, target, query } = parseDevice(text, path);
   const suffix = query === '' ? '' : `?${query}`;
+  if (driver === 'dpdk') return `dpdk:${withCaptures(target, directory)}${suffix}`;
   if (driver !== 'pcap') return `${driver}:${target}${suffix}`;
   const comma = target.indexOf(',');
   const files = comma < 0 ? [target] : [target.slice(0, comma), target.slice(comma + 1)];
@@ -99,6 +101,15 @@ function withFile(options: string, directory: string): string {
     return name === undefined ? option : `file=${quote}${resolve(directory, name)}${quote}`;
   };
   return (options.match(OPTION) ?? []).map(absolute).join(',');
+}
+
+/** DPDK's arguments of a device, `net_pcap0,rx_pcap=a.pcap`, with its files made absolute. */
+function withCaptures(devargs: string, directory: string): string {
+  const absolute = (argument: string): string => {
+    const [, key = '', file = ''] = /^(rx_pcap=|tx_pcap=)(.+)$/.exec(argument) ?? [];
+    return key === '' ? argument : key + resolve(directory, file);
+  };
+  return devargs.split(',').map(absolute).join(',');
 }
 
 function isWrapper(name: string | undefined): boolean {

@@ -202,6 +202,8 @@ export interface NativeApplianceSpec {
   programs: NativeProgram[];
   /** Folder on tmpfs that state is kept in over restarts; none: it ends with the process. */
   stateDirectory?: string;
+  /** Arguments of DPDK's environment; none: the defaults. */
+  eal?: string[];
 }
 
 /** Something that happened; taken by polling, so a busy host delays nothing but itself. */

@@ -109,7 +109,8 @@ function fixedChanges(running: ResolvedConfig, desired: ResolvedConfig): Change[
   const plain = keys.map((key) => changeOf(key, running[key], desired[key]));
   const kept = changeOf('state.directory', running.stateDirectory, desired.stateDirectory);
   const socket = changeOf('control.socket', running.socket, desired.socket);
-  return [...plain, ...portShapes(running, desired), kept, socket].flat();
+  const eal = changeOf('dpdk.eal', running.eal, desired.eal);
+  return [...plain, ...portShapes(running, desired), kept, socket, eal].flat();
 }
 
 function portShapes(running: ResolvedConfig, desired: ResolvedConfig): Change[] {

@@ -51,6 +51,9 @@ describe('what a config becomes', () => {
       'capture(snap=99,file=b.pcapng):trace:pcap:a.pcap,':
         'capture(snap=99,file=/app/b.pcapng):trace:pcap:/app/a.pcap,',
       'trace(file=/t):af_packet:eth0?ring=64': 'trace(file=/t):af_packet:eth0?ring=64',
+      'dpdk:net_pcap0,rx_pcap=a.pcap,tx_pcap=/b.pcap?rxd=64':
+        'dpdk:net_pcap0,rx_pcap=/app/a.pcap,tx_pcap=/b.pcap?rxd=64',
+      'dpdk:0000:01:00.0': 'dpdk:0000:01:00.0',
       // The wrapper's own to refuse.
       'fault(loss=1%:null:': 'fault(loss=1%:null:',
     };

@@ -128,6 +128,7 @@ describe('a plan', () => {
     [{ ports: { ...PORTS, tap: 'null:' } }, 'ports.tap none > "null:"'],
     [{ ports: { in: PORTS.in }, forward: {} }, 'ports.out "sink:" > none'],
     [{ state: { persist: true } }, 'state.directory "" > "/dev/shm/wirelet-app"'],
+    [{ dpdk: { eal: ['-m', '64'] } }, 'dpdk.eal none > ["-m","64"]'],
     [{ control: { socket: false } }, 'control.socket none > false'],
   ])('what is fixed while it runs needs a restart: %j', (change, expected) => {
     const texts = differences(running, deployment({ ...BASE, ...change }));

@@ -38,7 +38,8 @@ export function unsafeWithoutReason(text: string): string[] {
   const lines = text.split('\n');
   return lines.flatMap((line, index) => {
     const code = line.replace(/"(?:[^"\\]|\\.)*"/g, '""').replace(/\/\/.*$/, '');
-    const [, kind] = /\bunsafe\s*(\{|impl\b|fn\b|trait\b|extern\b|$)/.exec(code) ?? [];
+    const block = /\bunsafe\s*(?:extern "" (?=fn))?(\{|impl\b|fn\b|trait\b|extern\b|$)/;
+    const [, kind] = block.exec(code) ?? [];
     if (kind === undefined) return [];
     if (kind === 'fn') return isUndocumented(lines, index) ? [`${index + 1}: no # Safety`] : [];
     const above = lines.slice(Math.max(0, index - REASON_LINES), index + 1).join('\n');
@@ -49,7 +50,7 @@ export function unsafeWithoutReason(text: string): string[] {
 
 /** A public unsafe function without the section that tells its callers what to promise. */
 function isUndocumented(lines: string[], index: number): boolean {
-  if (!/^\s*pub (const )?unsafe fn \w/.test(lines[index] ?? '')) return false;
+  if (!/^\s*pub (const )?unsafe (extern "C" )?fn \w/.test(lines[index] ?? '')) return false;
   for (let above = index - 1; above >= 0; above--) {
     const line = (lines[above] ?? '').trim();
     if (/^\/\/.*# Safety/.test(line)) return false;

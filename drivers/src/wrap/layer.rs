@@ -148,6 +148,10 @@ impl<L: Layer> Device for Wrapped<L> {
         self.inside.set_waker(waker);
     }
 
+    fn enter(&mut self) {
+        self.inside.enter();
+    }
+
     fn take_notes(&mut self) -> bool {
         // Both are asked.
         let layer = self.layer.take_notes();

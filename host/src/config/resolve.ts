@@ -64,6 +64,8 @@ export interface ResolvedConfig {
   /** Socket that the config names; false for none at all, undefined for the default. */
   socket: string | false | undefined;
   faults: FaultFolder;
+  /** Arguments of DPDK's environment; undefined: the defaults. */
+  eal: string[] | undefined;
 }
 
 /** When a swap is taken back by itself. */
@@ -139,6 +141,7 @@ function resolveOutside(config: WireletConfig, directory: string) {
       directory: faults.directory === undefined ? undefined : resolve(directory, faults.directory),
       filesMax: faults.filesMax ?? FAULT_FILES_DEFAULT,
     },
+    eal: config.dpdk?.eal,
   };
 }
 

@@ -27,6 +27,7 @@ export const ROLLBACK_MS_DEFAULT = 10_000;
 const ROLLBACK_MS_MAX = 3_600_000;
 export const FAULT_FILES_DEFAULT = 100;
 const FAULT_FILES_MAX = 10_000;
+const EAL_ARGUMENTS_MAX = 256;
 
 const name = z
   .string()
@@ -126,6 +127,14 @@ const controlObject = z.strictObject({
     .describe('Unix socket that drives the appliance from outside; false for none.'),
 });
 
+const dpdkObject = z.strictObject({
+  eal: z
+    .array(z.string().min(1))
+    .max(EAL_ARGUMENTS_MAX)
+    .optional()
+    .describe("EAL's arguments in place of the defaults, such as `['--in-memory', '-n', '4']`."),
+});
+
 const faultsObject = z.strictObject({
   directory: z
     .string()
@@ -185,6 +194,7 @@ export const configSchema = z.strictObject({
   rollback: rollbackObject.optional().describe('When a swap is taken back by itself.'),
   control: controlObject.optional().describe('How the appliance is driven from outside.'),
   faults: faultsObject.optional().describe('Where packets of faults are saved.'),
+  dpdk: dpdkObject.optional().describe('How DPDK starts, for ports of `dpdk` devices.'),
 });
 
 /** What a config file holds. */
@@ -203,6 +213,7 @@ export const KNOWN_KEYS: Record<string, readonly string[]> = {
   rollback: Object.keys(rollbackObject.shape),
   control: Object.keys(controlObject.shape),
   faults: Object.keys(faultsObject.shape),
+  dpdk: Object.keys(dpdkObject.shape),
 };
 
 /** The schema for editors, as JSON Schema 2020-12. */

@@ -195,6 +195,12 @@ errors! {
     InterfaceGone, "WIRELET_E_INTERFACE_GONE", Failed,
         "The interface of a port was removed or moved to another network namespace.",
         "Start the appliance again when the interface is back.";
+    DpdkMissing, "WIRELET_E_DPDK_MISSING", NotPermitted,
+        "The DPDK plugin is not built, or does not load.",
+        "Install DPDK (Debian: apt-get install libdpdk-dev dpdk-dev) and run `npm run build`.";
+    DpdkEal, "WIRELET_E_DPDK_EAL", NotPermitted,
+        "DPDK's environment (EAL) does not start, or has no memory left.",
+        "Its arguments are `dpdk: { eal: [...] }` in the config; docs/devices.md names the defaults.";
     PcapFormat, "WIRELET_E_PCAP_FORMAT", Failed,
         "The file is no capture file, or its first bytes are damaged.",
         "Supported: pcap and pcapng, both byte orders, gzip too.";

@@ -13,6 +13,7 @@ pub mod guest;
 pub mod histogram;
 mod layout;
 pub mod limits;
+pub mod plugin;
 pub mod settings;
 pub mod stats;
 pub mod table;

@@ -446,6 +446,11 @@ fn lcore_thread(mut lcore: Box<Lcore>, cpu: Option<usize>, errors: &Mutex<Vec<Er
         crate::affinity::pin(cpu);
     }
     wasmtime::Engine::tls_eager_initialize();
+    lcore
+        .ports
+        .iter_mut()
+        .filter_map(|port| port.device.as_mut())
+        .for_each(|device| device.enter());
     debug_assert!(std::ptr::eq(engine(), engine()));
     let result = catch_unwind(AssertUnwindSafe(|| lcore::run(&mut lcore)));
     let control = Arc::clone(&lcore.control);

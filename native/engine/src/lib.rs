@@ -51,4 +51,5 @@ mod watch;
 pub mod windows;
 
 pub use twins::TWINS;
+pub use wirelet_drivers::dpdk::set_eal_arguments;
 pub use wirelet_drivers::{Filter, Instruction};

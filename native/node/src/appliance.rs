@@ -11,6 +11,7 @@ use wirelet_engine::event::{Event, What};
 use wirelet_engine::idle::IdlePolicy;
 use wirelet_engine::ports::PortConfig;
 use wirelet_engine::punt::Punted;
+use wirelet_engine::set_eal_arguments;
 use wirelet_packet::RegionConfig;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
@@ -59,6 +60,8 @@ pub struct ApplianceSpec {
     pub programs: Vec<ProgramSpec>,
     /// Folder on tmpfs that their state is kept in.
     pub state_directory: Option<String>,
+    /// Arguments of DPDK's environment; none: the defaults.
+    pub eal: Option<Vec<String>>,
 }
 
 /// Something that happened.
@@ -113,8 +116,9 @@ pub struct Appliance {
 impl Appliance {
     /// Opens devices and loads programs; nothing runs yet.
     #[napi(constructor)]
-    pub fn new(spec: ApplianceSpec) -> napi::Result<Appliance> {
+    pub fn new(mut spec: ApplianceSpec) -> napi::Result<Appliance> {
         guarded(|| {
+            set_eal_arguments(spec.eal.take())?;
             let ports = spec.ports.iter().map(|port| port.name.clone()).collect();
             let appliance = appliance::Appliance::new(config(spec)?)?;
             Ok(Appliance { appliance, ports, closed: false })

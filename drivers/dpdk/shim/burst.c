@@ -1,0 +1,137 @@
+// The data path: rte_mbufs to the engine's mbufs and back. Neither way copies a byte of a packet.
+#include <time.h>
+
+#include <rte_ethdev.h>
+
+#include "shim.h"
+
+static uint64_t wall_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+// Rare: packets of several segments, runts, and what is not of our frames. True when it became a
+// packet of one segment in a frame of ours.
+static __rte_noinline bool mend(struct wirelet_queue *queue, struct rte_mbuf *mbuf) {
+    uint32_t bytes = rte_pktmbuf_pkt_len(mbuf);
+    struct wirelet_queue_stats *stats = &queue->stats;
+    if (wirelet_frame_of(&queue->pool->frames, mbuf) == UINT32_MAX) {
+        stats->unsupported++;
+    } else if (bytes < WIRELET_PACKET_BYTES_MIN) {
+        stats->too_short++;
+    } else if (mbuf->nb_segs > 1 && !queue->linearize) {
+        stats->unsupported++;
+    } else if (mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf) != 0) {
+        stats->too_long++;
+    } else {
+        stats->linearized++;
+        return true;
+    }
+    stats->drop_bytes += bytes;
+    rte_pktmbuf_free(mbuf);
+    return false;
+}
+
+static inline uint64_t flags_of(uint64_t offload) {
+    uint64_t flags = 0;
+    if ((offload & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) {
+        flags |= WIRELET_IP_CHECKSUM_GOOD;
+    }
+    if ((offload & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+        flags |= WIRELET_L4_CHECKSUM_GOOD;
+    }
+    if (offload & RTE_MBUF_F_RX_RSS_HASH) flags |= WIRELET_HASH_VALID;
+    return flags;
+}
+
+// An engine's mbuf as four words, and back: whoever reads it next reads words, and a word that was
+// written in parts has to wait for the cache (a failed store-to-load forward, some 12 cycles).
+struct words {
+    uint64_t place;
+    uint64_t origin;
+    uint64_t hash;
+    uint64_t timestamp_ns;
+} __attribute__((may_alias));
+#define SHIFT(field) (8 * (offsetof(struct wirelet_mbuf, field) % 8))
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "SHIFT counts from the low end");
+
+uint16_t wirelet_rx_burst(struct wirelet_queue *queue, void *cache, struct wirelet_mbuf *out,
+                          uint16_t count) {
+    // Copies: what is stored below could otherwise have changed them, to the compiler.
+    const struct wirelet_frames frames = queue->pool->frames;
+    const uint64_t origin = (uint64_t)queue->port << SHIFT(port);
+    struct rte_mbuf *mbufs[WIRELET_BURST_MAX];
+    // Looked up once: in a library that was opened late, its address costs a call.
+    void **current = &wirelet_cache;
+    *current = cache;
+    count = RTE_MIN(count, (uint16_t)WIRELET_BURST_MAX);
+    const uint16_t received = rte_eth_rx_burst(queue->port_id, queue->index, mbufs, count);
+    const uint64_t timestamp_ns = received == 0 ? 0 : wall_ns();
+    struct words *next = (struct words *)out;
+    for (uint16_t i = 0; i < received; i++) {
+        struct rte_mbuf *mbuf = mbufs[i];
+        const uint64_t offload = mbuf->ol_flags;
+        const uint32_t frame = wirelet_frame_of(&frames, mbuf);
+        bool odd = mbuf->nb_segs != 1 || mbuf->data_len < WIRELET_PACKET_BYTES_MIN ||
+                   frame == UINT32_MAX;
+        if (unlikely(odd) && !mend(queue, mbuf)) continue;
+        uint64_t flags = 0, hash = 0;
+        if (unlikely(offload != RTE_MBUF_F_EXTERNAL)) {
+            // Some drivers clear it, and the mbuf may go back to the mempool by any way.
+            mbuf->ol_flags = RTE_MBUF_F_EXTERNAL;
+            flags = flags_of(offload);
+            if (flags & WIRELET_HASH_VALID) hash = mbuf->hash.rss;
+        }
+        next->place = frame | (uint64_t)mbuf->data_len << SHIFT(length) |
+                      (uint64_t)mbuf->data_off << SHIFT(offset);
+        next->origin = origin | flags << SHIFT(flags);
+        next->hash = hash;
+        next->timestamp_ns = timestamp_ns;
+        next++;
+    }
+    *current = NULL;
+    const uint16_t kept = (uint16_t)(next - (struct words *)out);
+    queue->held -= kept;
+    return kept;
+}
+
+uint16_t wirelet_tx_burst(struct wirelet_queue *queue, void *cache, const struct wirelet_mbuf *in,
+                          uint16_t count) {
+    struct rte_mbuf *const *const headers = queue->pool->mbufs;
+    const struct words *next = (const struct words *)in;
+    const uint16_t port_id = queue->port_id;
+    struct rte_mbuf *mbufs[WIRELET_BURST_MAX];
+    void **current = &wirelet_cache;
+    *current = cache;
+    count = RTE_MIN(count, (uint16_t)WIRELET_BURST_MAX);
+    for (uint16_t i = 0; i < count; i++) {
+        // Everything that a driver reads is written here, all of it in one cache line: programs
+        // and other devices have moved the packet, and know nothing of this header.
+        const uint64_t place = next[i].place;
+        struct rte_mbuf *mbuf = headers[(uint32_t)place];
+        mbuf->data_off = (uint16_t)(place >> SHIFT(offset));
+        mbuf->port = port_id;
+        mbuf->ol_flags = RTE_MBUF_F_EXTERNAL;
+        mbuf->pkt_len = (uint16_t)(place >> SHIFT(length));
+        mbuf->data_len = (uint16_t)(place >> SHIFT(length));
+        mbufs[i] = mbuf;
+    }
+    const uint16_t sent = rte_eth_tx_burst(port_id, queue->index, mbufs, count);
+    *current = NULL;
+    queue->held += sent;
+    return sent;
+}
+
+bool wirelet_tx_pending(struct wirelet_queue *queue) {
+    // From the tail on and around the ring: the descriptor before it is that of the last packet.
+    uint16_t last = queue->tx_descriptors - 1;
+    int status = rte_eth_tx_descriptor_status(queue->port_id, queue->index, last);
+    return status == RTE_ETH_TX_DESC_FULL;
+}
+
+void wirelet_tx_cleanup(struct wirelet_queue *queue, void *cache) {
+    wirelet_cache = cache;
+    rte_eth_tx_done_cleanup(queue->port_id, queue->index, 0);
+    wirelet_cache = NULL;
+}

@@ -1,0 +1,94 @@
+// What the parts of the shim share.
+#ifndef WIRELET_SHIM_H
+#define WIRELET_SHIM_H
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include "plugin.h"
+
+// Where frames lie, to find the number of one by its address.
+struct wirelet_frames {
+    const uint8_t *base;
+    // Of all of them.
+    uint64_t bytes;
+    // ceil(2^32 * 64 / bytes of a frame).
+    uint64_t reciprocal;
+};
+
+// A frame and its rte_mbuf have the same number. All native state lies in the mempool's objects,
+// which no guest maps; the frames hold nothing but bytes of packets.
+struct wirelet_pool {
+    struct wirelet_pool_config config;
+    struct rte_mempool *mempool;
+    // By frame.
+    struct rte_mbuf **mbufs;
+    struct wirelet_frames frames;
+    // Frames that DPDK has: taken by the mempool or sent, and neither given back nor received.
+    int64_t held;
+    // From when it is populated to when it is freed: before and after, objects are only counted.
+    bool ready;
+};
+
+struct wirelet_queue {
+    // Read for each burst.
+    struct wirelet_pool *pool;
+    uint16_t port_id;
+    uint16_t index;
+    uint16_t port;
+    uint16_t tx_descriptors;
+    bool linearize;
+    // Packets that left for DPDK less those that came from it; `held` of the pool without atomics.
+    int64_t held;
+    struct wirelet_queue_stats stats;
+} __rte_cache_aligned;
+
+struct wirelet_port {
+    struct wirelet_pool *pool;
+    struct rte_device *device;
+    uint16_t id;
+    uint16_t queues;
+    bool dma_mapped;
+    bool removed;
+    uint32_t xstat_count;
+    uint64_t xstat_ids[WIRELET_XSTATS_MAX];
+    struct wirelet_queue queue[];
+};
+
+// What the burst call under way on this thread was given.
+extern __thread void *wirelet_cache;
+
+void wirelet_log_start(bool tee);
+// Forgets what was logged so far.
+void wirelet_log_clear(void);
+// Writes `what`, the error and what was logged about it; returns `error`.
+int wirelet_failed(char *message, int error, const char *what, ...)
+    __attribute__((format(printf, 3, 4)));
+
+int wirelet_open_pool(const struct wirelet_pool_config *, struct wirelet_pool **, char *message);
+uint64_t wirelet_close_pool(struct wirelet_pool *);
+// Frames that the calling thread's cache of the mempool holds go back.
+void wirelet_flush_cache(struct wirelet_pool *, unsigned lcore_id);
+
+int wirelet_open_port(const struct wirelet_port_config *, struct wirelet_port **,
+                      struct wirelet_port_info *, char *message);
+void wirelet_close_port(struct wirelet_port *);
+void wirelet_read_port(struct wirelet_port *, struct wirelet_port_stats *);
+void wirelet_choose_xstats(struct wirelet_port *, struct wirelet_port_info *);
+
+uint16_t wirelet_rx_burst(struct wirelet_queue *, void *, struct wirelet_mbuf *, uint16_t);
+uint16_t wirelet_tx_burst(struct wirelet_queue *, void *, const struct wirelet_mbuf *, uint16_t);
+bool wirelet_tx_pending(struct wirelet_queue *);
+void wirelet_tx_cleanup(struct wirelet_queue *, void *);
+
+// Number of the frame that `mbuf` is of, or UINT32_MAX when it is of none.
+static inline uint32_t wirelet_frame_of(const struct wirelet_frames *frames,
+                                        const struct rte_mbuf *mbuf) {
+    uint64_t at = (uint64_t)((const uint8_t *)mbuf->buf_addr - frames->base);
+    if (unlikely(at >= frames->bytes)) return UINT32_MAX;
+    // Exact: `at` and the bytes of a frame are multiples of 64, and at / 64 is below 2^23.
+    return (uint32_t)(((at >> 6) * frames->reciprocal) >> 32);
+}
+
+#endif

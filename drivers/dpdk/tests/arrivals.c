@@ -1,0 +1,204 @@
+// Packets as only hardware brings them, through the shim itself: chains of segments, offload flags,
+// a flag that a driver has cleared, an mbuf of a stranger. A memory ring hands over whatever it is
+// given. arrivals.rs compiles and runs this; it ends with 0 when all is as it should be.
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "../shim/shim.h"
+
+enum { FRAMES = 512, FRAME_BYTES = 2240, PORT = 5 };
+
+static uint8_t *memory;
+static bool used[FRAMES];
+static unsigned used_count;
+
+static bool take(const void *owner, void *cache, uint32_t *frames, uint32_t count) {
+    (void)owner, (void)cache;
+    if (used_count + count > FRAMES) return false;
+    for (uint32_t frame = 0, taken = 0; taken < count; frame++) {
+        if (used[frame]) continue;
+        used[frame] = true;
+        frames[taken++] = frame;
+    }
+    used_count += count;
+    return true;
+}
+
+static void give(const void *owner, void *cache, const uint32_t *frames, uint32_t count) {
+    (void)owner, (void)cache;
+    for (uint32_t i = 0; i < count; i++) {
+        assert(frames[i] < FRAMES && used[frames[i]]);
+        used[frames[i]] = false;
+    }
+    used_count -= count;
+}
+
+static uint32_t left(const void *owner) {
+    (void)owner;
+    return FRAMES - used_count;
+}
+
+static struct wirelet_port *open_port(struct wirelet_pool *pool, bool linearize) {
+    struct wirelet_port_config config = {
+        .devargs = "net_ring0",
+        .pool = pool,
+        .port = PORT,
+        .queues = 1,
+        .rx_descriptors = 64,
+        .tx_descriptors = 64,
+        .linearize = linearize,
+    };
+    struct wirelet_port_info info;
+    struct wirelet_port *port = NULL;
+    char message[WIRELET_MESSAGE_BYTES];
+    int status = wirelet_open_port(&config, &port, &info, message);
+    if (status != 0) fprintf(stderr, "%s\n", message);
+    assert(status == 0);
+    return port;
+}
+
+static struct rte_mbuf *segment(struct rte_mempool *mempool, uint16_t bytes, uint8_t value) {
+    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(mempool);
+    assert(mbuf != NULL);
+    memset(rte_pktmbuf_append(mbuf, bytes), value, bytes);
+    return mbuf;
+}
+
+static struct rte_mbuf *chain(struct rte_mempool *mempool, uint16_t each, unsigned count) {
+    struct rte_mbuf *head = segment(mempool, each, 0);
+    for (unsigned i = 1; i < count; i++) {
+        assert(rte_pktmbuf_chain(head, segment(mempool, each, (uint8_t)i)) == 0);
+    }
+    return head;
+}
+
+// Sends one mbuf as it is, and receives what becomes of it: 1 and the packet, or 0.
+static uint16_t cross(struct wirelet_port *port, struct rte_mbuf *mbuf, struct wirelet_mbuf *out) {
+    // What the shim did not send it has not counted.
+    unsigned ours = mbuf->pool == port->pool->mempool ? mbuf->nb_segs : 0;
+    assert(rte_eth_tx_burst(port->id, 0, &mbuf, 1) == 1);
+    uint16_t count = wirelet_rx_burst(&port->queue[0], NULL, out, 32);
+    assert(count <= 1 && (count == 0 || ours > 0));
+    return count;
+}
+
+static void free_frame(struct wirelet_port *port, const struct wirelet_mbuf *packet) {
+    port->queue[0].held++;
+    rte_pktmbuf_free(port->pool->mbufs[packet->frame]);
+}
+
+static void segments(struct wirelet_pool *pool) {
+    struct wirelet_port *port = open_port(pool, true);
+    struct wirelet_queue_stats *stats = &port->queue[0].stats;
+    struct wirelet_mbuf packet;
+    unsigned before = used_count;
+    // Three of 500 bytes fit into one frame.
+    assert(cross(port, chain(pool->mempool, 500, 3), &packet) == 1);
+    assert(packet.length == 1500 && stats->linearized == 1);
+    const uint8_t *data = memory + packet.frame * FRAME_BYTES + packet.offset;
+    for (unsigned i = 0; i < 1500; i++) assert(data[i] == i / 500);
+    free_frame(port, &packet);
+    // Three of 1,000 don't; two of 5 are a runt, two of 7 are not.
+    assert(cross(port, chain(pool->mempool, 1000, 3), &packet) == 0 && stats->too_long == 1);
+    assert(cross(port, chain(pool->mempool, 5, 2), &packet) == 0 && stats->too_short == 1);
+    assert(stats->drop_bytes == 3010);
+    assert(cross(port, chain(pool->mempool, 7, 2), &packet) == 1 && packet.length == 14);
+    free_frame(port, &packet);
+    wirelet_flush_cache(pool, rte_lcore_id());
+    assert(used_count == before && stats->linearized == 2);
+    wirelet_close_port(port);
+    port = open_port(pool, false);
+    assert(cross(port, chain(pool->mempool, 500, 3), &packet) == 0);
+    assert(port->queue[0].stats.unsupported == 1);
+    wirelet_close_port(port);
+}
+
+static void flags(struct wirelet_pool *pool) {
+    struct wirelet_port *port = open_port(pool, true);
+    struct wirelet_mbuf packet;
+    static const struct {
+        uint64_t offload;
+        uint8_t flags;
+    } cases[] = {
+        { 0, 0 },
+        { RTE_MBUF_F_EXTERNAL, 0 },
+        { RTE_MBUF_F_RX_IP_CKSUM_GOOD, WIRELET_IP_CHECKSUM_GOOD },
+        { RTE_MBUF_F_RX_IP_CKSUM_BAD, 0 },
+        { RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_BAD, 0 },
+        { RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_EXTERNAL, WIRELET_L4_CHECKSUM_GOOD },
+        { RTE_MBUF_F_RX_L4_CKSUM_BAD, 0 },
+        { RTE_MBUF_F_RX_RSS_HASH, WIRELET_HASH_VALID },
+    };
+    for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+        struct rte_mbuf *mbuf = segment(pool->mempool, 60, 1);
+        mbuf->ol_flags = cases[i].offload;
+        mbuf->hash.rss = 0x12345678;
+        assert(cross(port, mbuf, &packet) == 1);
+        assert(packet.flags == cases[i].flags && packet.port == PORT);
+        assert(packet.hash == (packet.flags & WIRELET_HASH_VALID ? 0x12345678 : 0));
+        // However it came: to the mempool it is pinned to its frame.
+        assert(mbuf->ol_flags == RTE_MBUF_F_EXTERNAL && RTE_MBUF_HAS_PINNED_EXTBUF(mbuf));
+        free_frame(port, &packet);
+    }
+    wirelet_close_port(port);
+}
+
+static void strangers(struct wirelet_pool *pool) {
+    struct wirelet_port *port = open_port(pool, true);
+    struct rte_mempool *other = rte_pktmbuf_pool_create("other", 63, 0, 0, 2176, SOCKET_ID_ANY);
+    struct wirelet_mbuf packet;
+    assert(other != NULL);
+    assert(cross(port, segment(other, 60, 1), &packet) == 0);
+    assert(port->queue[0].stats.unsupported == 1 && rte_mempool_avail_count(other) == 63);
+    wirelet_close_port(port);
+    rte_mempool_free(other);
+}
+
+// A driver that clones (multicast, segmentation) frees original and clone in any order.
+static void clones(struct wirelet_pool *pool) {
+    struct rte_mempool *other = rte_pktmbuf_pool_create("clones", 63, 0, 0, 0, SOCKET_ID_ANY);
+    assert(other != NULL);
+    unsigned before = used_count;
+    for (int round = 0; round < 2; round++) {
+        struct rte_mbuf *mbuf = segment(pool->mempool, 60, 1);
+        struct rte_mbuf *clone = rte_pktmbuf_clone(mbuf, other);
+        assert(clone != NULL && clone->buf_addr == mbuf->buf_addr);
+        rte_pktmbuf_free(round == 0 ? mbuf : clone);
+        rte_pktmbuf_free(round == 0 ? clone : mbuf);
+        wirelet_flush_cache(pool, rte_lcore_id());
+        assert(used_count == before && rte_mempool_avail_count(other) == 63);
+    }
+    rte_mempool_free(other);
+}
+
+int main(int argc, char **argv) {
+    char *eal[] = { argv[0], "--no-huge", "--no-shconf", "--no-telemetry", "--no-pci",
+                    "-m", "64", NULL };
+    (void)argc;
+    if (rte_eal_init(7, eal) < 0) return 2;
+    size_t bytes = RTE_ALIGN_CEIL(FRAMES * FRAME_BYTES, 4096);
+    assert(posix_memalign((void **)&memory, 4096, bytes) == 0);
+    struct wirelet_pool_config config = {
+        .base = memory,
+        .bytes = bytes,
+        .page_bytes = 4096,
+        .frames = FRAMES,
+        .frame_bytes = FRAME_BYTES,
+        .cached = 32,
+        .calls = { take, give, left },
+    };
+    struct wirelet_pool *pool = NULL;
+    char message[WIRELET_MESSAGE_BYTES];
+    assert(wirelet_open_pool(&config, &pool, message) == 0);
+    segments(pool);
+    flags(pool);
+    strangers(pool);
+    clones(pool);
+    assert(wirelet_close_pool(pool) == 0 && used_count == 0);
+    return 0;
+}

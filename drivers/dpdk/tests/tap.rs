@@ -1,0 +1,60 @@
+//! DPDK's tap driver, in a namespace of this test's own.
+
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../tests/netns/namespace.rs"]
+mod namespace;
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../tests/netns/raw.rs"]
+mod raw;
+mod rig;
+
+use std::time::{Duration, Instant};
+
+use wirelet_abi::ErrorCode;
+
+use namespace::Namespace;
+use raw::Raw;
+use rig::{PATIENCE, Rig, packets, possible, stats};
+
+#[test]
+fn packets_pass_both_ways_byte_for_byte() {
+    if !possible() || !namespace::possible() {
+        return;
+    }
+    let here = Namespace::new();
+    here.stay();
+    for _ in 0..2 {
+        let mut rig = Rig::new(2048);
+        let mut device = rig.open("dpdk:net_tap0,iface=wt0?rxd=64&txd=64");
+        here.ip("link set wt0 up");
+        let mut kernel = Raw::new(&here, "wt0");
+        for some in packets(300).chunks(30) {
+            rig.send(&mut *device, some);
+            some.iter().for_each(|bytes| assert_eq!(kernel.receive().as_ref(), Some(bytes)));
+        }
+        for some in packets(300).chunks(30) {
+            some.iter().for_each(|bytes| kernel.send(bytes));
+            let ours = |bytes: &[u8]| bytes[12..14] == [0x88, 0xb5];
+            assert_eq!(rig.receive(&mut *device, some.len(), ours), some);
+        }
+        here.ip("link set wt0 down");
+        until("down", || !stats(&*device).link_up);
+        let error = device.take_error().expect("a link that went down");
+        assert_eq!(error.code, ErrorCode::LinkDown);
+        assert_eq!(device.take_error(), None, "once");
+        here.ip("link set wt0 up");
+        until("up", || stats(&*device).link_up);
+        assert_eq!(device.take_error(), None);
+        rig.close([device]);
+        assert_eq!(here.index_of("wt0"), 0, "the tap outlived its port");
+    }
+}
+
+/// EAL's thread looks at links ten times a second.
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "never {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

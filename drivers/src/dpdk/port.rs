@@ -1,0 +1,242 @@
+//! A port of DPDK's, shared by its queues; the last one that closes stops and unplugs it.
+
+use std::array;
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wirelet_abi::plugin::{
+    self, DRIVER_XSTATS_MAX, MESSAGE_BYTES, PortConfig, PortInfo, PortStats,
+};
+use wirelet_abi::{Error, ErrorCode};
+
+use super::eal::{Eal, text};
+use super::pool::Pool;
+
+/// Statistics of every port, before those of its driver.
+const GENERAL: [&str; 6] =
+    ["rx_missed", "rx_errors", "rx_no_frame", "tx_errors", "link_mbps", "linearized"];
+/// Where `linearized` stands: it is of the queue, the others are of the port.
+pub(super) const LINEARIZED: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct Port {
+    eal: &'static Eal,
+    name: String,
+    raw: *mut plugin::Port,
+    queues: u16,
+    mac: [u8; 6],
+    names: &'static [&'static str],
+    /// As the last look found it.
+    seen: Seen,
+    open_queues: AtomicUsize,
+    /// `None` once it is closed. Locked while somebody looks at it.
+    pool: Mutex<Option<Arc<Pool>>>,
+}
+
+// SAFETY: `raw` is used on EAL's thread only; its queues, each by one lcore, have pointers of their
+// own.
+unsafe impl Send for Port {}
+// SAFETY: as above.
+unsafe impl Sync for Port {}
+
+/// What an lcore may read without a call into DPDK.
+#[derive(Debug)]
+struct Seen {
+    link_up: AtomicU64,
+    mtu: AtomicU64,
+    promiscuous: AtomicU64,
+    removed: AtomicU64,
+    xstats: [AtomicU64; LINEARIZED + DRIVER_XSTATS_MAX],
+}
+
+impl Port {
+    /// Plugs and starts the device that `config` names.
+    ///
+    /// # Errors
+    /// `WIRELET_E_DEVICE_OPEN`.
+    pub(super) fn open(
+        eal: &'static Eal,
+        pool: &Arc<Pool>,
+        name: &str,
+        config: PortConfig,
+    ) -> Result<Arc<Port>, Error> {
+        let (table, config) = (eal.table(), Config(config));
+        let opened = eal.run(move || {
+            let config = config;
+            let (mut raw, mut message) = (ptr::null_mut(), [0; MESSAGE_BYTES]);
+            // SAFETY: all zeros are a PortInfo: it is integers.
+            let mut info: PortInfo = unsafe { std::mem::zeroed() };
+            // SAFETY: the config's pointers stay until this returns; the message has its room.
+            let status = unsafe {
+                (table.open_port)(&config.0, &raw mut raw, &raw mut info, message.as_mut_ptr())
+            };
+            if status == 0 { Ok((Raw(raw), info)) } else { Err(text(&message)) }
+        });
+        let opened = opened.inspect_err(|_| pool.spill());
+        let failed = |message| Error::new(ErrorCode::DeviceOpen, format!("dpdk:{name}: {message}"));
+        let (Raw(raw), info) = opened.map_err(failed)?;
+        let port = Arc::new(Port {
+            eal,
+            name: name.into(),
+            raw,
+            queues: info.queues,
+            mac: info.mac,
+            names: names_of(&info),
+            seen: Seen::new(),
+            open_queues: AtomicUsize::new(info.queues.into()),
+            pool: Mutex::new(Some(Arc::clone(pool))),
+        });
+        let there = Arc::clone(&port);
+        eal.run(move || there.look());
+        eal.watch(&port);
+        Ok(port)
+    }
+
+    pub(super) fn eal(&self) -> &'static Eal {
+        self.eal
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn queues(&self) -> u16 {
+        self.queues
+    }
+
+    pub(super) fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    pub(super) fn xstat_names(&self) -> &'static [&'static str] {
+        self.names
+    }
+
+    pub(super) fn link_up(&self) -> bool {
+        self.seen.link_up.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn mtu(&self) -> usize {
+        self.seen.mtu.load(Ordering::Relaxed) as usize
+    }
+
+    pub(super) fn promiscuous(&self) -> bool {
+        self.seen.promiscuous.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the device was taken out.
+    pub(super) fn removed(&self) -> bool {
+        self.seen.removed.load(Ordering::Relaxed) != 0
+    }
+
+    /// The port's statistics, but for those of its queues.
+    pub(super) fn read_xstats(&self, values: &mut [u64]) {
+        for (index, seen) in self.seen.xstats.iter().enumerate() {
+            let at = if index < LINEARIZED { index } else { index + 1 };
+            if let Some(value) = values.get_mut(at) {
+                *value = seen.load(Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Its pool, as long as it is open.
+    pub(super) fn pool(&self) -> Option<Arc<Pool>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn queue(&self, index: u16) -> *mut plugin::Queue {
+        // SAFETY: the port is open; the plugin checks the index.
+        let queue = unsafe { (self.eal.table().queue)(self.raw, index) };
+        assert!(!queue.is_null(), "queue {index}");
+        queue
+    }
+
+    /// Asks the device how it is. On EAL's thread.
+    pub(super) fn look(&self) {
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.is_none() {
+            return;
+        }
+        // SAFETY: all zeros are a PortStats: it is integers.
+        let mut stats: PortStats = unsafe { std::mem::zeroed() };
+        // SAFETY: the port is open: only this thread closes it.
+        unsafe { (self.eal.table().read_port)(self.raw, &raw mut stats) };
+        self.seen.store(&stats);
+    }
+
+    /// One of its queues is closed; the last one closes the port. Returns its error.
+    pub(super) fn close_queue(self: &Arc<Port>, pool: Option<Arc<Pool>>) -> Result<(), Error> {
+        // Everything that other lcores did to their queues comes before what follows.
+        if self.open_queues.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return Ok(());
+        }
+        let port = Arc::clone(self);
+        let held = self.eal.run(move || {
+            let held = port.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // SAFETY: the port is open, and its last queue was closed.
+            unsafe { (port.eal.table().close_port)(port.raw) };
+            held
+        });
+        drop(pool);
+        let Some(held) = held else { return Ok(()) };
+        held.spill();
+        held.close()
+    }
+}
+
+impl Seen {
+    fn new() -> Seen {
+        let zero = || AtomicU64::new(0);
+        Seen {
+            link_up: zero(),
+            mtu: zero(),
+            promiscuous: zero(),
+            removed: zero(),
+            xstats: array::from_fn(|_| zero()),
+        }
+    }
+
+    fn store(&self, stats: &PortStats) {
+        let general =
+            [stats.rx_missed, stats.rx_errors, stats.rx_no_frame, stats.tx_errors, stats.link_mbps];
+        let pairs = [
+            (&self.link_up, stats.link_up),
+            (&self.mtu, stats.mtu),
+            (&self.promiscuous, stats.promiscuous),
+            (&self.removed, stats.removed),
+        ];
+        let xstats = self.xstats.iter().zip(general.into_iter().chain(stats.xstats));
+        for (seen, value) in pairs.into_iter().chain(xstats) {
+            seen.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Names of all its statistics. Each name and each list is kept for the life of the process: there
+/// are as many as drivers.
+fn names_of(info: &PortInfo) -> &'static [&'static str] {
+    static LISTS: Mutex<Vec<&'static [&'static str]>> = Mutex::new(Vec::new());
+    let own = info.xstats.iter().take(info.xstat_count as usize).map(|bytes| {
+        let name = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    });
+    let wanted: Vec<String> = GENERAL.iter().map(|name| (*name).to_owned()).chain(own).collect();
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(list) = lists.iter().find(|list| list.iter().eq(wanted.iter())) {
+        return list;
+    }
+    let names: Vec<&'static str> = wanted.into_iter().map(|name| &*name.leak()).collect();
+    let list: &'static [&'static str] = names.leak();
+    lists.push(list);
+    list
+}
+
+/// Pointers that go to EAL's thread and come from it.
+struct Config(PortConfig);
+// SAFETY: what it points to outlives the call, which the sender waits for.
+unsafe impl Send for Config {}
+struct Raw(*mut plugin::Port);
+// SAFETY: as above.
+unsafe impl Send for Raw {}

@@ -1,0 +1,217 @@
+//! A receive and a transmit queue of a DPDK port: the device that an lcore owns.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wirelet_abi::limits::PACKET_BYTES_PADDED;
+use wirelet_abi::plugin::{self, QueueStats, Table};
+use wirelet_abi::{DropReason, Error, ErrorCode};
+use wirelet_packet::{FrameCache, Mbuf};
+
+use super::pool::Pool;
+use super::port::{LINEARIZED, Port};
+use crate::{Device, DeviceStats, Idle, TxLimits};
+
+/// Bytes before the MTU: an Ethernet header and a VLAN tag.
+const HEADER_BYTES: usize = 18;
+/// How long a close waits for packets that are still on their way out.
+const FLUSH_MAX: Duration = Duration::from_millis(100);
+
+pub(super) struct DpdkQueue {
+    table: &'static Table,
+    raw: *mut plugin::Queue,
+    index: u16,
+    port: Arc<Port>,
+    /// `None` once it is closed.
+    pool: Option<Arc<Pool>>,
+    /// What it had counted when it was closed.
+    last: QueueStats,
+    /// Whether this queue made its thread one of DPDK's lcores.
+    entered: bool,
+    gone: bool,
+}
+
+// SAFETY: `raw` is this queue's alone, and one thread at a time has it.
+unsafe impl Send for DpdkQueue {}
+
+thread_local! {
+    /// Queues of this thread, all of which need it to be one of DPDK's lcores.
+    static ENTERED: Cell<usize> = const { Cell::new(0) };
+}
+
+impl DpdkQueue {
+    pub(super) fn device(port: Arc<Port>, index: u16) -> Box<dyn Device> {
+        Box::new(DpdkQueue {
+            table: port.eal().table(),
+            raw: port.queue(index),
+            index,
+            pool: port.pool(),
+            port,
+            // SAFETY: all zeros are a QueueStats: it is integers.
+            last: unsafe { std::mem::zeroed() },
+            entered: false,
+            gone: false,
+        })
+    }
+
+    fn counts(&self) -> QueueStats {
+        let mut counts = self.last;
+        if self.pool.is_some() {
+            // SAFETY: the queue is open and ours.
+            unsafe { (self.table.read_queue)(self.raw, &raw mut counts) };
+        }
+        counts
+    }
+
+    /// Lets packets leave, then gives the queue back. The last one of a port closes it.
+    fn end(&mut self) -> Result<(), Error> {
+        self.last = self.counts();
+        let Some(pool) = self.pool.take() else { return Ok(()) };
+        let started = Instant::now();
+        // SAFETY: the queue is open and ours.
+        while !self.gone && unsafe { (self.table.tx_pending)(self.raw) } {
+            if started.elapsed() > FLUSH_MAX {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let closed = self.port.close_queue(Some(pool));
+        if std::mem::take(&mut self.entered) {
+            ENTERED.set(ENTERED.get() - 1);
+            if ENTERED.get() == 0 {
+                // SAFETY: `enter` has registered this thread.
+                unsafe { (self.table.unregister_thread)() };
+            }
+        }
+        closed
+    }
+}
+
+impl Device for DpdkQueue {
+    /// Lcores of DPDK's have caches of mbufs; other threads ask the region for each.
+    fn enter(&mut self) {
+        // SAFETY: EAL runs. Where it has no room for more lcores, this one is slower.
+        let registered = ENTERED.get() > 0 || unsafe { (self.table.register_thread)() };
+        if registered {
+            ENTERED.set(ENTERED.get() + 1);
+            self.entered = true;
+        }
+    }
+
+    #[inline]
+    fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize {
+        let Some(pool) = &self.pool else { return 0 };
+        let room = burst.len().min(usize::from(u16::MAX)) as u16;
+        // SAFETY: the queue is open and ours; `burst` has room for that many, and `frames` is
+        // touched by nobody but the pool's calls until this returns.
+        let count = unsafe {
+            let cache = (&raw mut *frames).cast();
+            (self.table.rx_burst)(self.raw, cache, burst.as_mut_ptr().cast(), room)
+        };
+        pool.check();
+        count.into()
+    }
+
+    #[inline]
+    fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
+        let Some(pool) = &self.pool else { return 0 };
+        let count = burst.len().min(usize::from(u16::MAX)) as u16;
+        // SAFETY: as in `rx_burst`; the caller owns the frames of all these packets.
+        let sent = unsafe {
+            let cache = (&raw mut *frames).cast();
+            (self.table.tx_burst)(self.raw, cache, burst.as_ptr().cast(), count)
+        };
+        pool.check();
+        sent.into()
+    }
+
+    /// Before an lcore sleeps or publishes: frames of sent packets come home even when no more are
+    /// sent. Drivers otherwise free them when they need the descriptors.
+    fn flush(&mut self) {
+        if self.pool.is_some() {
+            // SAFETY: the queue is open and ours. Without a cache, frames go to the shared stock.
+            unsafe { (self.table.tx_cleanup)(self.raw, std::ptr::null_mut()) };
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        if self.pool.is_none() || self.gone {
+            return 0;
+        }
+        // SAFETY: the queue is open and ours.
+        usize::from(unsafe { (self.table.tx_pending)(self.raw) })
+    }
+
+    fn stats(&self, stats: &mut DeviceStats) {
+        *stats = DeviceStats::default();
+        let counts = self.counts();
+        for (reason, count) in [
+            (DropReason::TooShort, counts.too_short),
+            (DropReason::TooLong, counts.too_long),
+            (DropReason::Unsupported, counts.unsupported),
+        ] {
+            stats.rx_drops[reason as usize] = count;
+        }
+        stats.rx_drop_bytes = counts.drop_bytes;
+        stats.link_up = self.port.link_up();
+        // Queues are summed up: what is of the port stands in the first.
+        if self.index == 0 {
+            self.port.read_xstats(&mut stats.xstats);
+        }
+        stats.xstats[LINEARIZED] = counts.linearized;
+    }
+
+    fn xstat_names(&self) -> &'static [&'static str] {
+        self.port.xstat_names()
+    }
+
+    fn tx_limits(&self) -> TxLimits {
+        let max_bytes = self.port.mtu() + HEADER_BYTES;
+        TxLimits { padded_bytes: PACKET_BYTES_PADDED, max_bytes }
+    }
+
+    fn mac(&self) -> [u8; 6] {
+        self.port.mac()
+    }
+
+    fn mtu(&self) -> usize {
+        self.port.mtu()
+    }
+
+    fn promiscuous(&self) -> bool {
+        self.port.promiscuous()
+    }
+
+    fn idle(&self) -> Idle {
+        if self.finished() { Idle::Waker } else { Idle::Poll }
+    }
+
+    fn finished(&self) -> bool {
+        self.gone || self.pool.is_none()
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        if self.port.removed() && !self.gone {
+            self.gone = true;
+            // One queue speaks for the port.
+            if self.index == 0 {
+                let message = format!("dpdk:{}: the device was taken out", self.port.name());
+                return Some(Error::new(ErrorCode::InterfaceGone, message));
+            }
+        }
+        None
+    }
+
+    fn close(&mut self, _frames: &mut FrameCache) -> Result<(), Error> {
+        self.end()
+    }
+}
+
+impl Drop for DpdkQueue {
+    fn drop(&mut self) {
+        // Another port of the appliance did not open, and this one was never closed. What goes
+        // wrong now has nobody to be told.
+        let _ = self.end();
+    }
+}

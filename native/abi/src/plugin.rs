@@ -1,0 +1,254 @@
+//! What the engine and the DPDK plugin agree on: one table of functions over plain structs.
+//!
+//! The plugin is C (`drivers/dpdk/shim`) in a library of its own, opened at run time. Its side of
+//! these declarations is `drivers/dpdk/shim/plugin.h`; a test of the plugin compares every offset.
+//! Sizes, magic and version stand at the head of the table, and the engine uses nothing else of it
+//! before it has compared them.
+//!
+//! Functions that can fail return 0, or a negative errno and a text in `message`, which holds
+//! [`MESSAGE_BYTES`]. No panic and no exception crosses this border in either direction.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use crate::layout::layout;
+
+/// First word of the table.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"WDPK");
+/// Changes with any of these declarations.
+pub const VERSION: u32 = 1;
+/// The symbol that gives the table.
+pub const SYMBOL: &core::ffi::CStr = c"wirelet_dpdk_plugin";
+/// Room for a text, its 0 included.
+pub const MESSAGE_BYTES: usize = 1024;
+/// Statistics of the driver's own that a port shows.
+pub const DRIVER_XSTATS_MAX: usize = 10;
+/// Room for the name of one, its 0 included.
+pub const XSTAT_NAME_BYTES: usize = 64;
+
+/// Opaque: the pool of a region.
+#[repr(C)]
+pub struct Pool {
+    private: [u8; 0],
+}
+
+/// Opaque: a port of DPDK's.
+#[repr(C)]
+pub struct Port {
+    private: [u8; 0],
+}
+
+/// Opaque: a receive and a transmit queue of a port.
+#[repr(C)]
+pub struct Queue {
+    private: [u8; 0],
+}
+
+/// Where the pool's frames come from and go to. `cache` is what the burst call was given, or null
+/// on threads that are in none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FrameCalls {
+    /// Takes `count` free frames, or none and returns false.
+    pub take: unsafe extern "C" fn(
+        owner: *const c_void,
+        cache: *mut c_void,
+        frames: *mut u32,
+        count: u32,
+    ) -> bool,
+    /// Gives frames back.
+    pub give: unsafe extern "C" fn(
+        owner: *const c_void,
+        cache: *mut c_void,
+        frames: *const u32,
+        count: u32,
+    ),
+    /// How many are free, about.
+    pub free: unsafe extern "C" fn(owner: *const c_void) -> u32,
+}
+
+layout! {
+    /// A region, as a pool sees it.
+    pub struct PoolConfig: 72 {
+        /// First byte of the first frame.
+        base: *mut u8 = 0,
+        /// Bytes of the memory that they lie in, whole pages.
+        bytes: u64 = 8,
+        /// Bytes of such a page.
+        page_bytes: u64 = 16,
+        /// How many frames.
+        frames: u32 = 24,
+        /// Bytes of each.
+        frame_bytes: u32 = 28,
+        /// Frames that DPDK may keep for each lcore.
+        cached: u32 = 32,
+        /// Zero.
+        reserved: u32 = 36,
+        /// First argument of the calls.
+        owner: *const c_void = 40,
+        /// Where frames come from.
+        calls: FrameCalls = 48,
+    }
+}
+
+layout! {
+    /// What is asked of a port.
+    pub struct PortConfig: 40 {
+        /// DPDK's name of the device and its arguments.
+        devargs: *const c_char = 0,
+        /// Its frames.
+        pool: *mut Pool = 8,
+        /// Port's number, which goes into each packet.
+        port: u16 = 16,
+        /// Queues at most.
+        queues: u16 = 18,
+        /// Receive descriptors of a queue.
+        rx_descriptors: u16 = 20,
+        /// Transmit descriptors of a queue.
+        tx_descriptors: u16 = 22,
+        /// MTU; 0 for the driver's.
+        mtu: u16 = 24,
+        /// Whether to receive packets for every MAC address.
+        promiscuous: u8 = 26,
+        /// Whether packets of several segments are made one, rather than dropped.
+        linearize: u8 = 27,
+        /// Whether frames may be freed without a look at them, where the driver can do that.
+        fast_free: u8 = 28,
+        /// Zero.
+        reserved: [u8; 11] = 29,
+    }
+}
+
+layout! {
+    /// What a port is, once it is open.
+    pub struct PortInfo: 760 {
+        /// Its queues.
+        queues: u16 = 0,
+        /// Receive descriptors of a queue.
+        rx_descriptors: u16 = 2,
+        /// Transmit descriptors of a queue.
+        tx_descriptors: u16 = 4,
+        /// Its MAC address.
+        mac: [u8; 6] = 6,
+        /// MTU.
+        mtu: u32 = 12,
+        /// Whether frames are freed without a look at them.
+        fast_free: u32 = 16,
+        /// Names in `xstats`.
+        xstat_count: u32 = 20,
+        /// Name of the driver.
+        driver: [u8; 64] = 24,
+        /// Names of the driver's own statistics, each with a 0 at its end.
+        xstats: [[u8; XSTAT_NAME_BYTES]; DRIVER_XSTATS_MAX] = 88,
+        /// Zero.
+        reserved: [u8; 32] = 728,
+    }
+}
+
+layout! {
+    /// What a port counts and how its link is. Absolute values.
+    pub struct PortStats: 152 {
+        /// Whether the link is up.
+        link_up: u64 = 0,
+        /// Its speed, Mbit/s; 0 when nobody knows.
+        link_mbps: u64 = 8,
+        /// MTU.
+        mtu: u64 = 16,
+        /// Whether it receives packets for every MAC address.
+        promiscuous: u64 = 24,
+        /// Packets for which the device had no descriptor.
+        rx_missed: u64 = 32,
+        /// Packets with errors.
+        rx_errors: u64 = 40,
+        /// Times that there was no frame.
+        rx_no_frame: u64 = 48,
+        /// Packets that could not be sent.
+        tx_errors: u64 = 56,
+        /// Whether the device is gone.
+        removed: u64 = 64,
+        /// The driver's own, as [`PortInfo`] names them.
+        xstats: [u64; DRIVER_XSTATS_MAX] = 72,
+    }
+}
+
+layout! {
+    /// What a queue counts. Absolute values.
+    pub struct QueueStats: 48 {
+        /// Packets shorter than an Ethernet header.
+        too_short: u64 = 0,
+        /// Packets longer than a frame has room for.
+        too_long: u64 = 8,
+        /// Packets of several segments, and packets whose frame is not of the region.
+        unsupported: u64 = 16,
+        /// Bytes of all of these.
+        drop_bytes: u64 = 24,
+        /// Packets of several segments that were made one.
+        linearized: u64 = 32,
+        /// Zero.
+        reserved: u64 = 40,
+    }
+}
+
+/// What a function that can fail writes its text to.
+pub type Message = *mut c_char;
+
+/// The plugin.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Table {
+    /// [`MAGIC`].
+    pub magic: u32,
+    /// [`VERSION`].
+    pub version: u32,
+    /// Bytes of this table, and of what follows below, in this order.
+    pub bytes: u32,
+    /// Of an `Mbuf` (wirelet-packet).
+    pub mbuf_bytes: u32,
+    /// Of [`PoolConfig`].
+    pub pool_config_bytes: u32,
+    /// Of [`PortConfig`].
+    pub port_config_bytes: u32,
+    /// Of [`PortInfo`].
+    pub port_info_bytes: u32,
+    /// Of [`PortStats`].
+    pub port_stats_bytes: u32,
+    /// Of [`QueueStats`].
+    pub queue_stats_bytes: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Version of DPDK, a text that stays.
+    pub dpdk: unsafe extern "C" fn() -> *const c_char,
+    /// Initialises EAL, once; `tee` shows its log on standard error, too.
+    pub start: unsafe extern "C" fn(c_int, *mut *mut c_char, tee: bool, Message) -> c_int,
+    /// Cleans EAL up, at the end of the process.
+    pub stop: unsafe extern "C" fn(),
+    /// Makes the calling thread one of DPDK's lcores; false where there is no room for it.
+    pub register_thread: unsafe extern "C" fn() -> bool,
+    /// And no more.
+    pub unregister_thread: unsafe extern "C" fn(),
+    /// Makes a pool of a region.
+    pub open_pool: unsafe extern "C" fn(*const PoolConfig, *mut *mut Pool, Message) -> c_int,
+    /// Gives all its frames back; returns how many are missing. If there are any, the pool stays:
+    /// somebody may still point into it.
+    pub close_pool: unsafe extern "C" fn(*mut Pool) -> u64,
+    /// Finds or plugs a device, configures and starts it.
+    pub open_port:
+        unsafe extern "C" fn(*const PortConfig, *mut *mut Port, *mut PortInfo, Message) -> c_int,
+    /// Stops and unplugs it. Nobody uses its queues any more.
+    pub close_port: unsafe extern "C" fn(*mut Port),
+    /// Reads what it counts. Only ever by one thread at a time.
+    pub read_port: unsafe extern "C" fn(*mut Port, *mut PortStats),
+    /// One of its queues.
+    pub queue: unsafe extern "C" fn(*mut Port, u16) -> *mut Queue,
+    /// Receives up to so many packets into `Mbuf`s.
+    pub rx_burst:
+        unsafe extern "C" fn(*mut Queue, cache: *mut c_void, *mut c_void, count: u16) -> u16,
+    /// Sends `Mbuf`s; returns how many were taken.
+    pub tx_burst:
+        unsafe extern "C" fn(*mut Queue, cache: *mut c_void, *const c_void, count: u16) -> u16,
+    /// Whether packets are still on their way out.
+    pub tx_pending: unsafe extern "C" fn(*mut Queue) -> bool,
+    /// Gives frames of packets that were sent back, as far as the driver can do that on demand.
+    pub tx_cleanup: unsafe extern "C" fn(*mut Queue, cache: *mut c_void),
+    /// Reads what a queue counts, on the lcore that owns it.
+    pub read_queue: unsafe extern "C" fn(*const Queue, *mut QueueStats),
+}
