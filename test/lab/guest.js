@@ -1,0 +1,79 @@
+// Inside the lab's machine: an appliance over its two NICs, told what to do by lines on the
+// console. Says `lab: <word>` when something is done.
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+const WIRELET = '/wirelet/host/bin/wirelet.js';
+const SOCKET = '/run/lab.sock';
+const [a, b] = process.argv.slice(2);
+const say = (...words) => console.log(['lab:', ...words].join(' '));
+
+writeFileSync(
+  '/lab/wirelet.config.json',
+  JSON.stringify({
+    lcores: 1,
+    frames: 4096,
+    ports: { a: `dpdk:${a}?rxd=512&txd=512`, b: `dpdk:${b}?rxd=512&txd=512` },
+    forward: { a: 'b', b: 'a' },
+    programs: { app: { source: './testpmd.wasm', redirectTo: ['a', 'b'] } },
+    pipeline: ['app'],
+    dpdk: { eal: ['--in-memory', '--iova-mode=va', '-a', '0000:00:00.0', '-m', '128'] },
+  }),
+);
+
+function start(...args) {
+  const child = spawn(process.execPath, [WIRELET, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const process_ = { child, stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    process_.stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    process_.stderr += text;
+    process.stdout.write(text);
+  });
+  process_.ended = new Promise((done) => child.once('close', (code) => done(code)));
+  return process_;
+}
+
+let appliance;
+
+async function run() {
+  appliance = start('run', '/lab', '--socket', SOCKET, '--json');
+  while (!appliance.stderr.includes(' running')) {
+    if (appliance.child.exitCode !== null) {
+      say('failed', appliance.stdout);
+      process.exit(1);
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  say('running');
+}
+
+const ACTIONS = {
+  async swap() {
+    const swap = start('swap', 'app', '/lab/l2fwd.wasm', '--socket', SOCKET);
+    say('swapped', await swap.ended);
+  },
+  async status() {
+    const status = start('status', '--socket', SOCKET, '--json');
+    await status.ended;
+    say('status', status.stdout.trim());
+  },
+  async stop() {
+    appliance.child.kill('SIGINT');
+    const status = await appliance.ended;
+    say('report', appliance.stdout.trim());
+    say('stopped', status);
+  },
+  /** A second time: what a clean stop is for. */
+  again: run,
+  end() {
+    process.exit(0);
+  },
+};
+
+await run();
+for await (const line of createInterface({ input: process.stdin })) {
+  await ACTIONS[line.trim()]?.();
+}

@@ -1,0 +1,162 @@
+// One machine of the lab: QEMU without KVM, two NICs behind an emulated IOMMU, and the other ends of
+// their wires here, as UDP on loopback: one datagram is one frame.
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import { hostTool, kernelOf } from './packages.js';
+
+/** QEMU's names. virtio behind an IOMMU must be modern, and be told so. */
+export const NICS = {
+  e1000: 'e1000',
+  e1000e: 'e1000e',
+  virtio: 'virtio-net-pci,disable-legacy=on,iommu_platform=on',
+  vmxnet3: 'vmxnet3',
+};
+const MACHINE = ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2'];
+const BARE = ['-m', '1536', '-nodefaults', '-no-user-config', '-nographic', '-no-reboot'];
+const IOMMU = ['-device', 'intel-iommu,intremap=on,caching-mode=on'];
+const APPEND =
+  'console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check random.trust_cpu=on intel_iommu=on iommu=nopt';
+
+/** The end of a wire: frames to and from a NIC. */
+class Wire {
+  #socket;
+  #port;
+  frames = [];
+  onFrame = () => {};
+
+  constructor(socket, port) {
+    this.#socket = socket;
+    this.#port = port;
+    socket.on('message', (bytes) => {
+      this.frames.push(bytes);
+      this.onFrame(bytes);
+    });
+    // Nobody listens before QEMU has started and after it has ended.
+    socket.on('error', () => {});
+  }
+
+  static async open() {
+    const [socket, probe] = [await bound(), await bound()];
+    const { port } = probe.address();
+    await new Promise((done) => probe.close(done));
+    return new Wire(socket, port);
+  }
+
+  netdev(id) {
+    const here = this.#socket.address().port;
+    return (
+      `dgram,id=${id},local.type=inet,local.host=127.0.0.1,local.port=${this.#port},` +
+      `remote.type=inet,remote.host=127.0.0.1,remote.port=${here}`
+    );
+  }
+
+  send(bytes) {
+    this.#socket.send(bytes, this.#port, '127.0.0.1');
+  }
+
+  close() {
+    this.#socket.close();
+  }
+}
+
+async function bound() {
+  const socket = createSocket('udp4');
+  await new Promise((done) => socket.bind(0, '127.0.0.1', done));
+  return socket;
+}
+
+export class Machine {
+  #child;
+  #output = '';
+  #monitor;
+  wires;
+
+  /** Boots one with two NICs of this kind. */
+  static async boot(nic, { folder, packages, image, onLine = () => {} }) {
+    const machine = new Machine();
+    machine.wires = [await Wire.open(), await Wire.open()];
+    const monitor = join(folder, `monitor-${process.pid}.sock`);
+    const nics = machine.wires.flatMap((wire, index) => [
+      '-netdev',
+      wire.netdev(`wire${index}`),
+      '-device',
+      `${NICS[nic]},id=nic${index},netdev=wire${index},addr=1${index},romfile=`,
+    ]);
+    const data = ['usr/share/qemu', 'usr/share/seabios'].flatMap((each) => [
+      '-L',
+      join(packages.host, each),
+    ]);
+    const boot = ['-kernel', kernelOf(packages), '-initrd', image, '-append', APPEND];
+    const controls = ['-serial', 'stdio', '-qmp', `unix:${monitor},server=on,wait=off`];
+    const [command, ...args] = [
+      ...hostTool(packages, 'usr/bin/qemu-system-x86_64'),
+      ...[...data, ...MACHINE, ...BARE, ...IOMMU, ...nics, ...boot, ...controls],
+    ];
+    machine.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    machine.#monitor = monitor;
+    let line = '';
+    for (const stream of [machine.#child.stdout, machine.#child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        machine.#output += text;
+        line += text;
+        const lines = line.split('\n');
+        line = lines.pop() ?? '';
+        lines.forEach((each) => onLine(each.replace('\r', '')));
+      });
+    }
+    return machine;
+  }
+
+  /** Waits for `lab: <word> ...` on the console and returns what follows; each is found once. */
+  async said(word, timeoutMs = 120_000) {
+    const until = performance.now() + timeoutMs;
+    const pattern = new RegExp(`lab: ${word}(?: ([^\\r\\n]*))?\\r?\\n`);
+    for (;;) {
+      const found = pattern.exec(this.#output);
+      if (found) {
+        this.#output = this.#output.slice(found.index + found[0].length);
+        return found[1] ?? '';
+      }
+      if (this.#child.exitCode !== null || performance.now() > until) {
+        throw new Error(`the machine never said "${word}":\n${this.#output.slice(-3000)}`);
+      }
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+
+  /** A line to the guest. */
+  tell(line) {
+    this.#child.stdin.write(`${line}\n`);
+  }
+
+  /** Takes the cable of a NIC out, or plugs it in again. */
+  async setLink(index, up) {
+    const socket = createConnection(this.#monitor);
+    let output = '';
+    socket.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+    const replies = async (count) => {
+      while (output.split('"return"').length - 1 < count) {
+        if (output.includes('"error"')) throw new Error(output);
+        await new Promise((done) => setTimeout(done, 20));
+      }
+    };
+    socket.write('{"execute":"qmp_capabilities"}\n');
+    await replies(1);
+    const request = { execute: 'set_link', arguments: { name: `nic${index}`, up } };
+    socket.write(`${JSON.stringify(request)}\n`);
+    await replies(2);
+    socket.destroy();
+  }
+
+  async off() {
+    const ended =
+      this.#child.exitCode !== null || new Promise((done) => this.#child.once('close', done));
+    this.#child.kill('SIGKILL');
+    await ended;
+    for (const wire of this.wires) wire.close();
+  }
+}

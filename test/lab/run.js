@@ -1,0 +1,45 @@
+// `npm run lab [nic...]`: this project's appliance on emulated NICs, by DPDK's real drivers, in a
+// machine without KVM: probe, DMA behind an IOMMU, rings, bytes on the wire, a swap while packets
+// flow, a link that goes, a clean stop and a second start.
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildImage } from './image.js';
+import { Machine, NICS } from './machine.js';
+import { preparePackages } from './packages.js';
+import { checkNic } from './scenario.js';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const folder = process.env.WIRELET_LAB ?? join(ROOT, 'build/lab');
+const verbose = process.argv.includes('--verbose');
+const asked = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+const unknown = asked.filter((nic) => !Object.hasOwn(NICS, nic));
+
+if (unknown.length > 0) {
+  console.error(`lab: no NIC ${unknown.join(', ')}; there are ${Object.keys(NICS).join(', ')}`);
+  process.exit(2);
+}
+if (!existsSync(join(ROOT, 'host/wirelet-dpdk.so'))) {
+  console.error('lab: the DPDK plugin is not built: apt-get install libdpdk-dev, npm run setup');
+  process.exit(6);
+}
+mkdirSync(folder, { recursive: true });
+const packages = preparePackages(folder);
+const image = buildImage(folder, packages);
+let failed = 0;
+for (const nic of asked.length > 0 ? asked : Object.keys(NICS)) {
+  const started = performance.now();
+  const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
+  const onLine = (line) => verbose && console.log(`${seconds().padStart(6)} ${line}`);
+  const machine = await Machine.boot(nic, { folder, packages, image, onLine });
+  try {
+    for (const line of await checkNic(machine)) console.log(`${nic}: ${line}`);
+    console.log(`${nic}: passed in ${seconds()} s`);
+  } catch (error) {
+    failed++;
+    console.log(`${nic}: FAILED after ${seconds()} s: ${error.message}`);
+  } finally {
+    await machine.off();
+  }
+}
+process.exitCode = failed > 0 ? 1 : 0;
