@@ -118,6 +118,7 @@ static int configure(const struct wirelet_port_config *config, uint16_t id,
                               device.max_rx_queues, device.max_tx_queues);
     }
     struct rte_eth_conf conf = configuration(config, &device, info->queues);
+    info->rss = conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS;
     info->fast_free = conf.txmode.offloads != 0;
     error = rte_eth_dev_configure(id, info->queues, info->queues, &conf);
     if (error < 0) return wirelet_failed(message, error, "to configure it");
