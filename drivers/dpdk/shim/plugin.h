@@ -85,7 +85,8 @@ struct wirelet_port_info {
     uint32_t xstat_count;
     char driver[64];
     char xstats[WIRELET_XSTATS_MAX][WIRELET_XSTAT_NAME_BYTES];
-    uint8_t reserved[32];
+    uint32_t rss;
+    uint8_t reserved[28];
 };
 
 struct wirelet_port_stats {

@@ -49,10 +49,11 @@ static int map_for_dma(struct wirelet_port *port, char *message) {
     if (strcmp(bus, "vdev") == 0) return 0;
     if (rte_eal_iova_mode() != RTE_IOVA_VA) {
         return wirelet_failed(message, ENOTSUP,
-                              "frames have virtual addresses on the bus, and EAL uses physical "
-                              "ones; bind the device to vfio-pci behind an IOMMU");
+                              "frames need addresses on the bus that an IOMMU translates, and "
+                              "EAL uses physical ones; bind the device to vfio-pci");
     }
-    if (rte_dev_dma_map(port->device, memory->base, (uintptr_t)memory->base, memory->bytes) == 0) {
+    const uint64_t address = port->pool->bus_address;
+    if (rte_dev_dma_map(port->device, memory->base, address, memory->bytes) == 0) {
         port->dma_mapped = true;
         return 0;
     }
@@ -63,7 +64,7 @@ static int map_for_dma(struct wirelet_port *port, char *message) {
 static void unmap(struct wirelet_port *port) {
     const struct wirelet_pool_config *memory = &port->pool->config;
     if (!port->dma_mapped) return;
-    rte_dev_dma_unmap(port->device, memory->base, (uintptr_t)memory->base, memory->bytes);
+    rte_dev_dma_unmap(port->device, memory->base, port->pool->bus_address, memory->bytes);
 }
 
 static struct rte_eth_conf configuration(const struct wirelet_port_config *config,
@@ -118,6 +119,7 @@ static int configure(const struct wirelet_port_config *config, uint16_t id,
                               device.max_rx_queues, device.max_tx_queues);
     }
     struct rte_eth_conf conf = configuration(config, &device, info->queues);
+    info->rss = conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS;
     info->fast_free = conf.txmode.offloads != 0;
     error = rte_eth_dev_configure(id, info->queues, info->queues, &conf);
     if (error < 0) return wirelet_failed(message, error, "to configure it");

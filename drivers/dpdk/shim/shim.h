@@ -25,6 +25,8 @@ struct wirelet_pool {
     // By frame.
     struct rte_mbuf **mbufs;
     struct wirelet_frames frames;
+    // Where devices see the region: one address after another, as in virtual memory.
+    uint64_t bus_address;
     // Frames that DPDK has: taken by the mempool or sent, and neither given back nor received.
     int64_t held;
     // From when it is populated to when it is freed: before and after, objects are only counted.

@@ -10,8 +10,6 @@ mod rig;
 
 use std::time::{Duration, Instant};
 
-use wirelet_abi::ErrorCode;
-
 use namespace::Namespace;
 use raw::Raw;
 use rig::{PATIENCE, Rig, packets, possible, stats};
@@ -39,9 +37,7 @@ fn packets_pass_both_ways_byte_for_byte() {
         }
         here.ip("link set wt0 down");
         until("down", || !stats(&*device).link_up);
-        let error = device.take_error().expect("a link that went down");
-        assert_eq!(error.code, ErrorCode::LinkDown);
-        assert_eq!(device.take_error(), None, "once");
+        assert!(!device.finished(), "the port goes on");
         here.ip("link set wt0 up");
         until("up", || stats(&*device).link_up);
         assert_eq!(device.take_error(), None);

@@ -26,6 +26,7 @@ pub(super) struct Port {
     name: String,
     raw: *mut plugin::Port,
     queues: u16,
+    spreads_flows: bool,
     mac: [u8; 6],
     names: &'static [&'static str],
     /// As the last look found it.
@@ -82,6 +83,7 @@ impl Port {
             name: name.into(),
             raw,
             queues: info.queues,
+            spreads_flows: info.rss != 0,
             mac: info.mac,
             names: names_of(&info),
             seen: Seen::new(),
@@ -104,6 +106,11 @@ impl Port {
 
     pub(super) fn queues(&self) -> u16 {
         self.queues
+    }
+
+    /// Whether the device itself keeps the packets of a flow on a queue.
+    pub(super) fn spreads_flows(&self) -> bool {
+        self.spreads_flows
     }
 
     pub(super) fn mac(&self) -> [u8; 6] {

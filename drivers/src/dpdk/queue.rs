@@ -143,6 +143,10 @@ impl Device for DpdkQueue {
         usize::from(unsafe { (self.table.tx_pending)(self.raw) })
     }
 
+    fn keeps_flows(&self) -> bool {
+        self.port.spreads_flows()
+    }
+
     fn stats(&self, stats: &mut DeviceStats) {
         *stats = DeviceStats::default();
         let counts = self.counts();

@@ -139,8 +139,10 @@ layout! {
         driver: [u8; 64] = 24,
         /// Names of the driver's own statistics, each with a 0 at its end.
         xstats: [[u8; XSTAT_NAME_BYTES]; DRIVER_XSTATS_MAX] = 88,
+        /// Whether the device spreads flows over its queues.
+        rss: u32 = 728,
         /// Zero.
-        reserved: [u8; 32] = 728,
+        reserved: [u8; 28] = 732,
     }
 }
 
