@@ -29,8 +29,11 @@ import { decodeStats, type Stats } from './stats/stats.js';
 import { Tables } from './tables/live.js';
 import { programName } from './tenant.js';
 
-/** How often events are taken and the end is looked for. */
+/** How often events are taken and the end is looked for; less often when nothing happens. */
 const POLL_MS = 20;
+const QUIET_POLL_MS = 100;
+/** Polls without an event before it is quiet. */
+const QUIET_POLLS = 50;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
@@ -126,6 +129,7 @@ export class Appliance {
   #page: StatsPage | undefined;
   #state: State = 'created';
   #startedAt = 0;
+  #quietPolls = 0;
   #timer: NodeJS.Timeout | undefined;
   #finish: () => void = () => {};
   #stopped: Promise<Stats> | undefined;
@@ -193,7 +197,7 @@ export class Appliance {
     coded(() => this.#native.start());
     this.#state = 'running';
     this.#startedAt = performance.now();
-    this.#timer = setInterval(() => this.#poll(), POLL_MS);
+    this.#pollLater();
   }
 
   /** What it has done so far; after a stop, what it did in all. Costs the lcores nothing. */
@@ -359,7 +363,7 @@ export class Appliance {
       // Swaps and shadow runs end with an error when the lcores have.
       await Promise.race([this.#calls.idle(), delay(STOP_GRACE_MS)]);
     } finally {
-      clearInterval(this.#timer);
+      clearTimeout(this.#timer);
     }
     this.#takeEvents();
     this.#last = { stats: this.stats(), counters: this.counters() };
@@ -387,6 +391,14 @@ export class Appliance {
     }
   }
 
+  #pollLater(): void {
+    const ms = this.#quietPolls < QUIET_POLLS ? POLL_MS : QUIET_POLL_MS;
+    this.#timer = setTimeout(() => {
+      this.#poll();
+      this.#pollLater();
+    }, ms);
+  }
+
   #poll(): void {
     this.#takeEvents();
     // Lcores that have all ended by themselves will not finish anything any more.
@@ -394,7 +406,9 @@ export class Appliance {
   }
 
   #takeEvents(): void {
-    for (const event of this.#native.events()) this.#events.take(event);
+    const events = this.#native.events();
+    this.#quietPolls = events.length > 0 ? 0 : this.#quietPolls + 1;
+    for (const event of events) this.#events.take(event);
   }
 }
 

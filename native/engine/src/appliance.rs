@@ -13,7 +13,7 @@ use wirelet_packet::{Backing, Mbuf, Region, RegionConfig, Waker};
 
 use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, LcoreControl};
-use crate::engine::{Ticker, engine};
+use crate::engine::engine;
 use crate::event::{Event, Events, What};
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
@@ -26,6 +26,7 @@ use crate::state::{ProgramState, StateTable};
 use crate::stats::StatsPage;
 use crate::swap::Changes;
 use crate::table::Store;
+use crate::tick::Ticker;
 
 /// Packets that fit into the ring from one lcore to another.
 const HANDOVER_RING: usize = 1024;

@@ -39,6 +39,7 @@ pub mod stats;
 pub mod swap;
 pub mod table;
 mod table_commands;
+mod tick;
 mod transmit;
 mod twins;
 pub mod windows;
