@@ -37,8 +37,11 @@ import {
   traceTarget,
 } from './trace.js';
 
-/** How often events are taken and the end is looked for. */
+/** How often events are taken and the end is looked for; less often when nothing happens. */
 const POLL_MS = 20;
+const QUIET_POLL_MS = 100;
+/** Polls without an event before it is quiet. */
+const QUIET_POLLS = 50;
 /** The same for punted packets, while there are some. */
 const PUNT_POLL_MS = 1;
 const DRAIN_DEFAULT_MS = 2000;
@@ -136,6 +139,7 @@ export class Appliance {
   #page: StatsPage | undefined;
   #state: State = 'created';
   #startedAt = 0;
+  #quietPolls = 0;
   #timer: NodeJS.Timeout | undefined;
   /** The next look for punted packets. */
   #soon: NodeJS.Timeout | undefined;
@@ -205,7 +209,7 @@ export class Appliance {
     coded(() => this.#native.start());
     this.#state = 'running';
     this.#startedAt = performance.now();
-    this.#timer = setInterval(() => this.#poll(), POLL_MS);
+    this.#pollLater();
   }
 
   /** What it has done so far; after a stop, what it did in all. Costs the lcores nothing. */
@@ -408,7 +412,7 @@ export class Appliance {
       // Swaps and shadow runs end with an error when the lcores have.
       await Promise.race([this.#calls.idle(), delay(STOP_GRACE_MS)]);
     } finally {
-      clearInterval(this.#timer);
+      clearTimeout(this.#timer);
     }
     this.#takeEvents();
     this.#takePunted();
@@ -437,6 +441,15 @@ export class Appliance {
     }
   }
 
+  #pollLater(): void {
+    const isQuiet = this.#quietPolls >= QUIET_POLLS && !this.#events.listeners.has('punt');
+    const ms = isQuiet ? QUIET_POLL_MS : POLL_MS;
+    this.#timer = setTimeout(() => {
+      this.#poll();
+      this.#pollLater();
+    }, ms);
+  }
+
   #poll(): void {
     this.#takeEvents();
     this.#takePunted();
@@ -445,7 +458,9 @@ export class Appliance {
   }
 
   #takeEvents(): void {
-    for (const event of this.#native.events()) this.#events.take(event);
+    const events = this.#native.events();
+    this.#quietPolls = events.length > 0 ? 0 : this.#quietPolls + 1;
+    for (const event of events) this.#events.take(event);
   }
 
   /** While packets come it looks soon again: 256 of an lcore wait, no more. */

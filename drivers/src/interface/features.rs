@@ -1,4 +1,4 @@
-//! What an interface's driver can do with XDP: the generic netlink family `netdev`, of Linux 6.3 on.
+//! What an interface's driver can do with XDP: generic netlink family `netdev`, from Linux 6.3 on.
 //! Anybody may ask.
 
 use std::io;

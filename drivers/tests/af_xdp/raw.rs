@@ -59,10 +59,13 @@ impl RawSocket {
                 packet.truncate(length as usize);
                 return Some(packet);
             }
-            if Instant::now() >= until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return None;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            let mut descriptor = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd.
+            unsafe { libc::poll(&raw mut descriptor, 1, left.as_millis() as i32 + 1) };
         }
     }
 }

@@ -12,7 +12,7 @@ use wirelet_packet::{Backing, Region, RegionConfig, Waker};
 
 use crate::burst::{Burst, BurstPage};
 use crate::control::{Control, LcoreControl};
-use crate::engine::{Ticker, engine};
+use crate::engine::engine;
 use crate::event::{Event, Events, What};
 use crate::fate::Fates;
 use crate::handover;
@@ -29,6 +29,7 @@ use crate::stats::StatsPage;
 use crate::steer;
 use crate::swap::Changes;
 use crate::table::Store;
+use crate::tick::Ticker;
 
 /// What is told of a packet at most: two names of 64 bytes and some words.
 const NOTE_BYTES: usize = 256;

@@ -135,8 +135,13 @@ fn sleep(lcore: &mut Lcore) -> bool {
         let descriptors = &mut lcore.idler.descriptors;
         let count = descriptors.len() as libc::nfds_t;
         // SAFETY: the array has `count` entries and outlives the call; no signal mask is given.
-        unsafe { libc::ppoll(descriptors.as_mut_ptr(), count, &timeout, ptr::null()) };
+        let ready = unsafe { libc::ppoll(descriptors.as_mut_ptr(), count, &timeout, ptr::null()) };
         lcore.stats.state = state::RUNNING;
+        // Nobody has called: if one look finds nothing it sleeps on. Ten times a second, spinning
+        // first would be the greater part of what an idle appliance costs.
+        if ready == 0 {
+            lcore.idler.rounds = ANNOUNCE_AT;
+        }
         true
     } else {
         false

@@ -43,6 +43,7 @@ pub mod steer;
 pub mod swap;
 pub mod table;
 mod table_commands;
+mod tick;
 pub mod trace;
 pub mod tracer;
 mod transmit;

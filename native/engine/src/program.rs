@@ -8,13 +8,14 @@ use wirelet_abi::{Error, ErrorCode, guest, limits};
 use wirelet_packet::{Backing, Pages, Region, clock};
 
 use crate::code::Code;
-use crate::engine::{Ticker, engine};
+use crate::engine::engine;
 use crate::fault::{DeadlineMissed, Fault};
 use crate::log::LogWriter;
 use crate::memory::{Access, GuestMemory, take_created};
 use crate::state::{ProgramState, StateRules, Wanted};
 use crate::steer::Affinity;
 use crate::table::Table;
+use crate::tick::{self, Ticker};
 use crate::windows::Windows;
 
 /// What the host says of a program.
@@ -139,7 +140,7 @@ impl Program {
         store.epoch_deadline_callback(|mut context| context.data_mut().on_tick());
         // Before instantiating: with the default of 0 the instantiation itself traps once the epoch
         // has moved (DESIGN §6).
-        store.set_epoch_deadline(1);
+        arm(&mut store);
         let instance = self.code.pre.instantiate(&mut store);
         let memory = take_created().transpose().map_err(Fault::plain)?;
         let of_load = |error: wasmtime::Error| Fault::from_wasmtime(&error, true);
@@ -153,7 +154,7 @@ impl Program {
         for export in [guest::EXPORT_INITIALIZE, guest::EXPORT_ON_LOAD] {
             if let Ok(function) = instance.get_typed_func::<(), ()>(&mut store, export) {
                 store.data_mut().calls += 1;
-                store.set_epoch_deadline(1);
+                arm(&mut store);
                 function.call(&mut store, ()).map_err(of_load)?;
             }
         }
@@ -231,7 +232,7 @@ impl Instance {
     #[inline]
     pub fn run(&mut self) -> Result<(), Fault> {
         self.store.data_mut().calls += 1;
-        self.store.set_epoch_deadline(1);
+        arm(&mut self.store);
         match self.on_burst.call(&mut self.store, guest::BURST_PAGE) {
             Ok(()) => Ok(()),
             Err(error) => Err(Fault::from_wasmtime(&error, false)),
@@ -289,6 +290,7 @@ impl Guest {
     /// program's fault, so what counts is CPU time since the tick first found this very call: a
     /// call ends between its deadline and two ticks more.
     fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        tick::keep();
         let now_ns = clock::thread_cpu_ns();
         match self.seen {
             Some((call, first_ns)) if call == self.calls => {
@@ -300,6 +302,13 @@ impl Guest {
         }
         Ok(UpdateDeadline::Continue(1))
     }
+}
+
+/// The next tick looks at what is about to run.
+#[inline]
+fn arm(store: &mut Store<Guest>) {
+    store.set_epoch_deadline(1);
+    tick::keep();
 }
 
 fn settings_page(config: &ProgramConfig) -> Result<Option<Arc<Backing>>, Error> {

@@ -163,6 +163,21 @@ fn an_endless_loop_ends_at_its_deadline_and_the_lcore_goes_on() {
 }
 
 #[test]
+fn a_deadline_holds_after_a_silence_in_which_nobody_needed_one() {
+    // The first packet passes; the second comes half a second later, when the tick rests, and ends
+    // in a loop.
+    let seen = "(i32.const 1073741824)";
+    let count = format!("(i32.store {seen} (i32.add (i32.load {seen}) (i32.const 1)))");
+    let again = format!("(i32.gt_u (i32.load {seen}) (i32.const 1))");
+    let spin = "(then (loop $ever (br $ever)))";
+    let wasm = per_packet(&format!("{count} (if {again} {spin}) {}", decide(0)));
+    let ports = vec![port("gen:?rate=2&count=2", 1, &[0]), port("sink:", None, &[])];
+    let outcome = run(config(ports, vec![program(wasm)]));
+    assert_eq!(outcome.page.port(0, |port| port.forwarded_packets), 1);
+    assert_eq!(outcome.faults[0].fault.error.code, ErrorCode::ProgramDeadline);
+}
+
+#[test]
 fn a_program_that_always_faults_is_rebuilt_with_growing_pauses_and_then_quarantined() {
     let ports = vec![port("gen:?rate=20k", 1, &[0]), port("sink:", None, &[])];
     let mut appliance = start(config(ports, vec![program(per_packet("unreachable"))]));
