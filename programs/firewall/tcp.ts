@@ -60,7 +60,8 @@ export function step(flow: Flow, segment: Segment, isForward: bool): Step {
     return Step.Pass;
   }
   if (segment == Segment.SynAck) {
-    if (isForward && state == State.Opening) return Step.Refuse;
+    // The opener answers with its own SYN only where both have sent one.
+    if (isForward && state != State.OpeningBoth && state != State.Answered) return Step.Refuse;
     if (isOpening) flow.state = State.Answered;
     return Step.Pass;
   }
