@@ -1,5 +1,6 @@
-// Both ends of a router. Port 0 is files: what is to be sent comes from there, and what arrives goes
-// there. Ports 1 and 2 are the interfaces; the last byte of a source address says which one sends.
+// Both ends of a router. Port 0 is files: what is to be sent comes from there, and what arrives
+// goes there. Ports 1 and 2 are the interfaces; the last byte of a source address says which one
+// sends.
 
 import { Ethernet, EtherType, log, Packet, Udp, Verdict } from '@wirelet/runtime';
 
