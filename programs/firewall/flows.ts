@@ -69,7 +69,7 @@ const UNANSWERED_NS: u64 = 30 * NS_PER_SECOND;
 const QUERY_NS: u64 = 30 * NS_PER_SECOND;
 const OTHER_NS: u64 = 600 * NS_PER_SECOND;
 
-/** The tables of flows. A flow that one gave is good until the next `open`, `settle` or `remove`. */
+/** The tables of flows. A flow that one gave is good until the next `open`, `settle`, `remove`. */
 export class Flows {
   /** The flow of a packet; null when there is none, or it has been quiet for too long. */
   static find(tuple: Tuple): Flow | null {
