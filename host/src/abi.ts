@@ -374,8 +374,8 @@ export const ERRORS = {
   },
   WIRELET_E_LOAD_TRAP: {
     exit: 4,
-    meaning: "onLoad trapped.",
-    hint: "Packets and tables are out of reach until onLoad has returned.",
+    meaning: "onLoad trapped, or the program refused a setting.",
+    hint: "Mend the setting, if it names one. Packets and tables are there when onLoad has returned.",
   },
   WIRELET_E_LOAD_DEADLINE: {
     exit: 4,

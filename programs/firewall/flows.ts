@@ -1,4 +1,7 @@
 // The flows that a rule has allowed, both directions of each in one entry.
+//
+// Those that nobody has answered are in tables of their own: whoever sends no end of first packets
+// drives out others' first packets, and no flow that works.
 
 import { Clock, LruTable, Protocol, Settings } from '@wirelet/runtime';
 import { Tuple } from './tuple';
@@ -47,8 +50,11 @@ export class Flow {
 }
 
 const capacity = Settings.u32('capacity', 65536);
+const openingCapacity = max(capacity >> 2, 1);
 const flows4 = LruTable.of<Key4, Flow>('flows4', capacity);
 const flows6 = LruTable.of<Key6, Flow>('flows6', capacity);
+const opening4 = LruTable.of<Key4, Flow>('opening4', openingCapacity);
+const opening6 = LruTable.of<Key6, Flow>('opening6', openingCapacity);
 const key4 = new Key4();
 const key6 = new Key6();
 
@@ -63,7 +69,7 @@ const UNANSWERED_NS: u64 = 30 * NS_PER_SECOND;
 const QUERY_NS: u64 = 30 * NS_PER_SECOND;
 const OTHER_NS: u64 = 600 * NS_PER_SECOND;
 
-/** The table of flows. A flow that it gave is good until the next `open` or `remove`. */
+/** The tables of flows. A flow that one gave is good until the next `open`, `settle`, `remove`. */
 export class Flows {
   /** The flow of a packet; null when there is none, or it has been quiet for too long. */
   static find(tuple: Tuple): Flow | null {
@@ -71,37 +77,45 @@ export class Flows {
     if (tuple.isIpv6) {
       fillKey6(tuple);
       flow = flows6.get(key6);
+      if (flow == null) flow = opening6.get(key6);
     } else {
       fillKey4(tuple);
       flow = flows4.get(key4);
+      if (flow == null) flow = opening4.get(key4);
     }
     if (flow == null || Clock.nowNs - flow.lastNs > quietNs(tuple.protocol, flow)) return null;
     return flow;
   }
 
-  /** Begins a flow with this packet, in place of an old one. */
+  /** Begins a flow with the packet that `find` found none for, in place of an old one. */
   static open(tuple: Tuple): void {
-    let flow: Flow;
-    if (tuple.isIpv6) {
-      fillKey6(tuple);
-      flow = flows6.getOrInsert(key6);
-    } else {
-      fillKey4(tuple);
-      flow = flows4.getOrInsert(key4);
-    }
+    Flows.remove(tuple);
+    const flow = tuple.isIpv6 ? opening6.getOrInsert(key6) : opening4.getOrInsert(key4);
     flow.lastNs = Clock.nowNs;
     flow.state = State.Opening;
     flow.opener = tuple.isTurned ? 1 : 0;
     flow.finished = 0;
   }
 
+  /** The flow that `find` has found works: both ends have shown that they want it. */
+  static settle(tuple: Tuple, flow: Flow): void {
+    flow.state = State.Established;
+    // It is copied before its place is given up.
+    if (tuple.isIpv6) {
+      flows6.set(key6, flow);
+      opening6.delete(key6);
+    } else {
+      flows4.set(key4, flow);
+      opening4.delete(key4);
+    }
+  }
+
+  /** Ends the flow that `find` has looked for. */
   static remove(tuple: Tuple): void {
     if (tuple.isIpv6) {
-      fillKey6(tuple);
-      flows6.delete(key6);
+      if (!opening6.delete(key6)) flows6.delete(key6);
     } else {
-      fillKey4(tuple);
-      flows4.delete(key4);
+      if (!opening4.delete(key4)) flows4.delete(key4);
     }
   }
 
@@ -126,14 +140,14 @@ function quietNs(protocol: u32, flow: Flow): u64 {
 }
 
 function fillKey4(tuple: Tuple): void {
-  const isTurned = tuple.isTurned;
+  const isTurned = tuple.turn();
   const first = isTurned ? tuple.destinationLow : tuple.sourceLow;
   key4.addresses = (first << 32) | (isTurned ? tuple.sourceLow : tuple.destinationLow);
   key4.rest = restOf(tuple, isTurned);
 }
 
 function fillKey6(tuple: Tuple): void {
-  const isTurned = tuple.isTurned;
+  const isTurned = tuple.turn();
   key6.firstHigh = isTurned ? tuple.destinationHigh : tuple.sourceHigh;
   key6.firstLow = isTurned ? tuple.destinationLow : tuple.sourceLow;
   key6.secondHigh = isTurned ? tuple.sourceHigh : tuple.destinationHigh;

@@ -137,12 +137,12 @@ function decide(packet: Packet, start: u32, end: u32, isFragment: bool): bool {
     if (udp == null || start + UDP_BYTES > end || udp.length < UDP_BYTES) return drop(malformed);
     if (!isFragment && start + udp.length > end) return drop(malformed);
     tuple.readPorts(packet, start);
-    return passesFlow();
+    return passesFlow(false);
   }
   const isIcmp = protocol == (tuple.isIpv6 ? Protocol.Icmpv6 : Protocol.Icmp);
   if (isIcmp) return passesIcmp(packet, start, end, isFragment);
   tuple.clearPorts();
-  return passesFlow();
+  return passesFlow(false);
 }
 
 function passesTcp(packet: Packet, start: u32, end: u32): bool {
@@ -157,17 +157,19 @@ function passesTcp(packet: Packet, start: u32, end: u32): bool {
   }
   const result = step(flow, segment, Flows.isForward(flow, tuple));
   if (result == Step.Refuse) return drop(invalid);
-  if (result == Step.Remove) Flows.remove(tuple);
-  else flow.lastNs = Clock.nowNs;
+  flow.lastNs = Clock.nowNs;
+  if (result == Step.Settle) Flows.settle(tuple, flow);
+  else if (result == Step.Remove) Flows.remove(tuple);
   return pass(established);
 }
 
-/** Of protocols in which every packet may open a flow. */
-function passesFlow(): bool {
+/** Of protocols in which every packet may open a flow. Queries are never more than opening. */
+function passesFlow(isQuery: bool): bool {
   const flow = Flows.find(tuple);
   if (flow == null) return passesRules(true);
-  if (!Flows.isForward(flow, tuple)) flow.state = State.Established;
   flow.lastNs = Clock.nowNs;
+  const isAnswer = flow.state == State.Opening && !Flows.isForward(flow, tuple);
+  if (isAnswer && !isQuery) Flows.settle(tuple, flow);
   return pass(established);
 }
 
@@ -177,11 +179,11 @@ function passesIcmp(packet: Packet, start: u32, end: u32, isFragment: bool): boo
   const message = Icmp.messageOf(type, tuple.isIpv6);
   if (message == Message.Query) {
     tuple.setQuery(type, packet.readU16(start + 4), false);
-    return passesFlow();
+    return passesFlow(true);
   }
   if (message == Message.Answer) {
     tuple.setQuery(Icmp.queryOf(type), packet.readU16(start + 4), true);
-    return Flows.find(tuple) == null ? drop(stray) : passesFlow();
+    return Flows.find(tuple) == null ? drop(stray) : passesFlow(true);
   }
   tuple.clearPorts();
   if (message == Message.Error) {

@@ -20,6 +20,8 @@ export enum Step {
   Pass = 0,
   /** It passes, and the flow is over. */
   Remove,
+  /** It passes, and the flow is open. */
+  Settle,
   /** It makes no sense where the flow is now. */
   Refuse,
 }
@@ -60,7 +62,8 @@ export function step(flow: Flow, segment: Segment, isForward: bool): Step {
     return Step.Pass;
   }
   if (segment == Segment.SynAck) {
-    if (isForward && state == State.Opening) return Step.Refuse;
+    // The opener answers with its own SYN only where both have sent one.
+    if (isForward && state != State.OpeningBoth && state != State.Answered) return Step.Refuse;
     if (isOpening) flow.state = State.Answered;
     return Step.Pass;
   }
@@ -69,7 +72,7 @@ export function step(flow: Flow, segment: Segment, isForward: bool): Step {
     flow.finished |= isForward ? 1 : 2;
     if (state != State.Closed) flow.state = flow.finished == 3 ? State.Closed : State.Closing;
   } else if (isForward && state == State.Answered) {
-    flow.state = State.Established;
+    return Step.Settle;
   }
   return Step.Pass;
 }

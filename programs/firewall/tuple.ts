@@ -24,6 +24,8 @@ export class Tuple {
   destinationLow: u64 = 0;
   sourcePort: u32 = 0;
   destinationPort: u32 = 0;
+  /** The source comes behind the destination. Both directions agree on which end comes first. */
+  isTurned: bool = false;
 
   /** Takes the addresses of the IPv4 header at `offset`; its 20 bytes are in the packet. */
   readIpv4(packet: Packet, offset: u32): void {
@@ -62,13 +64,16 @@ export class Tuple {
     this.destinationPort = isAnswer ? identifier : ANSWERING | type;
   }
 
-  /**
-   * Whether the source comes behind the destination, by address and port. Both directions of a flow
-   * agree on which end comes first.
-   */
-  get isTurned(): bool {
-    if (this.sourceHigh != this.destinationHigh) return this.sourceHigh > this.destinationHigh;
+  /** Finds out which end comes first; returns {@link isTurned}. */
+  turn(): bool {
+    this.isTurned = this.isSourceSecond();
+    return this.isTurned;
+  }
+
+  /** By address, then by port. */
+  private isSourceSecond(): bool {
     if (this.sourceLow != this.destinationLow) return this.sourceLow > this.destinationLow;
+    if (this.sourceHigh != this.destinationHigh) return this.sourceHigh > this.destinationHigh;
     return this.sourcePort > this.destinationPort;
   }
 }

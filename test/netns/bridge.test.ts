@@ -62,7 +62,7 @@ class Listener {
 }
 
 const title = `a bridge of three hosts${reason === undefined ? '' : ` (${reason})`}`;
-describe.skipIf(reason !== undefined)(title, options, () => {
+describe.skipIf(reason !== undefined).each([1, 2])(`${title}, lcores: %i`, options, (lcores) => {
   let bridge: Namespace;
   let hosts: Namespace[];
   let appliance: RunningAppliance | undefined;
@@ -78,7 +78,10 @@ describe.skipIf(reason !== undefined)(title, options, () => {
       host.run('sh', '-c', 'echo 0 > /proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
     }
     appliance = await RunningAppliance.start(bridge, {
-      ports: Object.fromEntries(PORTS.map((port) => [port, `af_packet:${port}`])),
+      lcores,
+      ports: Object.fromEntries(
+        PORTS.map((port) => [port, { device: `af_packet:${port}`, queues: lcores }]),
+      ),
       programs: { bridge: { source: PROGRAM, redirectTo: PORTS } },
       pipeline: ['bridge'],
     });

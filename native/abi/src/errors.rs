@@ -120,7 +120,8 @@ errors! {
         "Initial and maximum size must be equal: 1 GiB of windows and at most 16 MiB of its own.";
     // Programs at work.
     LoadTrap, "WIRELET_E_LOAD_TRAP", Program,
-        "onLoad trapped.", "Packets and tables are out of reach until onLoad has returned.";
+        "onLoad trapped, or the program refused a setting.",
+        "Mend the setting, if it names one. Packets and tables are there when onLoad has returned.";
     LoadDeadline, "WIRELET_E_LOAD_DEADLINE", Program,
         "onLoad did not return in time.", "onLoad has one second of CPU time.";
     ProgramTrap, "WIRELET_E_PROGRAM_TRAP", Failed,

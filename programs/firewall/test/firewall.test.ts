@@ -34,7 +34,12 @@ describe.each(Object.entries(WAYS))('%s', (family, { inside, outside }) => {
 
   beforeEach(async () => {
     firewall = await testProgram(PROGRAM, {
-      settings: { rules: [`allow any from ${inside}`], tcpSeconds: 3600, udpSeconds: 100 },
+      settings: {
+        rules: [`allow any from ${inside}`],
+        tcpSeconds: 3600,
+        udpSeconds: 100,
+        capacity: 4096,
+      },
     });
   });
 
@@ -96,6 +101,26 @@ describe.each(Object.entries(WAYS))('%s', (family, { inside, outside }) => {
       expect(passes(ping(reply, outside, inside))).toBe(true);
     }
     expect(firewall.counter('opened')).toBe(4);
+  });
+
+  test('a storm of first packets drives out nothing that works', () => {
+    handshake();
+    passes(udp({ from: client, to: server }));
+    passes(udp({ from: server, to: client }));
+    passes(tcp({ from: at(inside, 2), to: server }));
+    for (let port = 1; port <= 60_000; port += 250) {
+      const storm = Array.from({ length: 250 }, (_, i) => [
+        udp({ from: at(inside, port + i), to: at(outside, 1) }),
+        tcp({ from: at(inside, port + i), to: at(outside, 2) }),
+      ]);
+      firewall.sendAll(storm.flat(), { nowNs: now });
+    }
+    const before = firewall.counter('established');
+    expect([out('.'), back('.')].map((packet) => passes(packet))).toEqual([true, true]);
+    expect(passes(udp({ from: server, to: client }))).toBe(true);
+    expect(firewall.counter('established')).toBe(before + 3);
+    // What nobody has answered yet has to be sent again.
+    expect(passes(tcp({ from: server, to: at(inside, 2), flags: 'S.' }))).toBe(false);
   });
 
   test('a flow stays when the rules change', async () => {

@@ -40,7 +40,13 @@ const sent = fc.array(
   { minLength: 1, maxLength: 200 },
 );
 
-test.each([
+interface Limit {
+  unit: 'packets' | 'bits';
+  settings: Record<string, number>;
+  burst: bigint;
+}
+
+test.each<Limit>([
   { unit: 'packets', settings: { packetsPerSecond: 997, burst: 7 }, burst: 7n },
   { unit: 'packets', settings: { packetsPerSecond: 3, burst: 1 }, burst: 1n },
   { unit: 'bits', settings: { bitsPerSecond: 1_234_567, burst: 3000 }, burst: 24_000n },
