@@ -7,7 +7,7 @@ import type { TracedPacket, TraceTarget } from '../trace.js';
  * and what became of it where that says more.
  *
  * ```text
- * 14:02:11.004512 wan rx IP 10.0.0.1.1000 > 192.0.2.53.53: 7+ A? ads.example. (29) [dropped by guard]
+ * 14:02:11.004512 wan rx IP 10.0.0.1.53 > 192.0.2.5.99: 7+ A? ads.example. (29) [dropped by guard]
  * 14:02:11.004519 guard pass IP 10.0.0.1.1000 > 192.0.2.53.53: 8+ A? example.org. (29)
  * ```
  */
