@@ -96,6 +96,8 @@ describe('wirelet trace', () => {
       expect(packet).toMatchObject({ moment: 'after', port: 'in', program: 'guard' });
       expect(packet.note).toBe(packet.verdict === 'drop' ? 'dropped by guard' : 'passed by guard');
       expect(packet.packet).toHaveLength(68);
+      // All of IPv4, and nothing of the ports.
+      expect(packet.text).toMatch(/ guard (pass|drop) IP \[\|ip\]/);
       expect(packet.length).toBeGreaterThan(59);
     }
     expect(new Set(packets.map(({ verdict }) => verdict))).toEqual(new Set(['pass', 'drop']));
