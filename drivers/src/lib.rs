@@ -33,3 +33,4 @@ pub use filter::{FILTER_INSTRUCTIONS_MAX, FILTER_TEXT_BYTES_MAX, Filter, Instruc
 pub use open::open;
 pub use ring::Rings;
 pub use spec::Spec;
+pub use wrap::packet_line;

@@ -10,6 +10,7 @@ use wirelet_abi::Error;
 
 use crate::{Device, OpenContext, Spec};
 use layer::Wrapped;
+pub use trace::line as packet_line;
 
 /// Wrappers around one device at most: more are a mistake, and each costs stack.
 pub(crate) const DEPTH_MAX: usize = 4;

@@ -410,7 +410,7 @@ export class Appliance {
     try {
       if (this.#state === 'running') await this.#endLcores(drainMs);
       // Swaps and shadow runs end with an error when the lcores have.
-      await Promise.race([this.#calls.idle(), delay(STOP_GRACE_MS)]);
+      await Promise.race([this.#calls.idle(), grace(STOP_GRACE_MS)]);
     } finally {
       clearTimeout(this.#timer);
     }
@@ -474,6 +474,11 @@ export class Appliance {
       if (this.#state === 'running') this.#takePunted();
     }, PUNT_POLL_MS);
   }
+}
+
+/** As {@link delay}; the process may end before. */
+function grace(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
 function delay(ms: number): Promise<void> {

@@ -417,6 +417,8 @@ export interface NativeBinding {
   checkModule(wasm: Uint8Array): NativeModuleInfo;
   /** Instructions of a filter in tcpdump's language, four numbers each, by libpcap. */
   compileFilter(expression: string): Promise<number[]>;
+  /** The first bytes of a packet of `length` as a line; what they don't hold is `[|tcp]`. */
+  packetLine(bytes: Uint8Array, length: number): string;
   Appliance: new (spec: NativeApplianceSpec) => NativeAppliance;
   Runner: new (program: NativeProgram) => NativeRunner;
   /** Times `wasm` (and the twin called `twin`, if not empty) over `packets`, on a native thread. */

@@ -74,7 +74,7 @@ export function compileFilter(expression: string): Promise<number[]> {
 }
 
 /**
- * The port or program that `text` names; `port:` or `program:` in front tells two of one name apart.
+ * The port or program that `text` names; `port:` or `program:` tells two of one name apart.
  *
  * ```ts
  * traceTarget('port:wan', { ports: ['wan'], programs: ['wan'] }); // { kind: 'port', name: 'wan' }

@@ -54,6 +54,9 @@ describe('what a config becomes', () => {
       'dpdk:net_pcap0,rx_pcap=a.pcap,tx_pcap=/b.pcap?rxd=64':
         'dpdk:net_pcap0,rx_pcap=/app/a.pcap,tx_pcap=/b.pcap?rxd=64',
       'dpdk:0000:01:00.0': 'dpdk:0000:01:00.0',
+      "trace(filter='a, (b)',file=t):capture(file=\"c,(d).pcapng\",filter='x'):tap:a":
+        "trace(filter='a, (b)',file=/app/t):capture(file=\"/app/c,(d).pcapng\",filter='x'):tap:a",
+      'trace(filter=ip[8]=1,file=t):tap:a': 'trace(filter=ip[8]=1,file=/app/t):tap:a',
       // The wrapper's own to refuse.
       'fault(loss=1%:null:': 'fault(loss=1%:null:',
     };

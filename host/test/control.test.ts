@@ -93,6 +93,33 @@ describe('a request', () => {
     expect(closed).toBe(1);
   });
 
+  it('that goes on for ever ends when its client ends its side, or the server', async () => {
+    const goOn = async (_: Request, sink: Sink) => {
+      while (!sink.ended && !leaving) await new Promise((resolve) => setTimeout(resolve, 2));
+      return sink.ended ? 'the client' : 'the server';
+    };
+    let leaving = false;
+    const session = () => ({
+      handle: goOn,
+      end: () => {
+        leaving = true;
+        return true;
+      },
+      close: () => {},
+    });
+    const server = await ControlServer.listen(path, session);
+    servers.push(server);
+    const trace = request('trace', { target: 'wan' });
+    expect(await say(trace)).toEqual([{ id: 1, result: 'the client' }]);
+    // What it has sent already is no end.
+    const socket = await raw();
+    socket.write(trace + request('status', {}, 2));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const replies = repliesOf(socket);
+    await server.close();
+    expect((await replies)[0]).toEqual({ id: 1, result: 'the server' });
+  });
+
   it('comes to the handler checked and typed', async () => {
     const seen: Request[] = [];
     await serve((each) => void seen.push(each));

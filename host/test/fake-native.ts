@@ -69,6 +69,10 @@ export class FakeNative implements NativeAppliance {
     return this.#done(this.advance());
   }
 
+  async trace(): Promise<never> {
+    throw new Error('WIRELET_E_STATE: no trace here');
+  }
+
   async shadow(candidate: NativeProgram): Promise<NativeShadow> {
     this.candidates.push(candidate);
     return this.onShadow();

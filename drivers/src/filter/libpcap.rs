@@ -26,6 +26,7 @@ pub(super) struct Program {
     instructions: *mut Instruction,
 }
 
+// SAFETY: what these ask of their callers stands in pcap.h; `compile` keeps it.
 type OpenDead = unsafe extern "C" fn(c_int, c_int) -> *mut c_void;
 type Compile = unsafe extern "C" fn(*mut c_void, *mut Program, *const c_char, c_int, u32) -> c_int;
 type GetError = unsafe extern "C" fn(*mut c_void) -> *const c_char;
@@ -120,6 +121,7 @@ pub(super) fn offline_filter(
     bytes: &[u8],
     length: usize,
 ) -> Option<u32> {
+    // SAFETY: as bpf.h declares it.
     type Run = unsafe extern "C" fn(*const Instruction, *const u8, u32, u32) -> u32;
     let names = NAMES.iter();
     // SAFETY: as in `load`; `bpf_filter` reads `bytes.len()` bytes of the packet.

@@ -22,6 +22,7 @@ use wirelet_packet::{FrameCache, Mbuf, clock};
 use super::Wrapped;
 use super::layer::{Layer, directions, filter};
 use crate::{Device, Filter, OpenContext, Spec};
+pub use line::line;
 use printer::{Direction, Glimpse, Printer};
 
 struct Trace {

@@ -88,8 +88,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       'On a terminal a table is drawn every second; elsewhere --verbose prints a line ' +
         'per second. ' +
         'The last table is always printed.',
-      'While it runs, `status`, `plan`, `apply`, `swap`, `rollback` and `table` drive it ' +
-        'over a unix socket (mode 0660): --socket, WIRELET_SOCKET, `control.socket` of the ' +
+      'While it runs, `status`, `plan`, `apply`, `swap`, `rollback`, `trace` and `table` drive ' +
+        'it over a unix socket (mode 0660): --socket, WIRELET_SOCKET, `control.socket` of the ' +
         'config, else `<folder of the config>.sock` in $XDG_RUNTIME_DIR/wirelet, for root in ' +
         '/run/wirelet.',
     ],

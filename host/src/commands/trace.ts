@@ -12,7 +12,7 @@ import type { Call, Options } from './command.js';
 import { Interrupt } from './interrupt.js';
 import { TraceFile } from './trace-file.js';
 
-/** Bytes that may wait for a reader of stdout, a pager that is not scrolled; then lines are lost. */
+/** Bytes that may wait for a reader of stdout, such as a pager; then lines are lost. */
 const BACKLOG_BYTES_MAX = 4 << 20;
 
 export async function run(call: Call): Promise<number> {

@@ -53,4 +53,4 @@ pub mod windows;
 
 pub use twins::TWINS;
 pub use wirelet_drivers::dpdk::set_eal_arguments;
-pub use wirelet_drivers::{Filter, Instruction};
+pub use wirelet_drivers::{Filter, Instruction, packet_line};

@@ -161,8 +161,7 @@ impl Trace {
         self.parts.iter().map(|part| part.viewer.lost()).sum()
     }
 
-    /// Whether nothing comes any more: it was ended, its lcores have ended, or its program was taken
-    /// out.
+    /// Whether nothing comes any more: it was ended, its lcores have, or its program was taken out.
     pub fn is_over(&self) -> bool {
         let ended = |part: &Part| self.control.lcores[part.lcore].ended.load(Ordering::Acquire);
         let roster = self.roster.read().unwrap_or_else(PoisonError::into_inner);

@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use common::bench::{config, port, start, stop, wait_for};
 use common::{decide, per_packet, program};
-use wirelet_engine::appliance::ApplianceConfig;
+use wirelet_engine::appliance::{Appliance, ApplianceConfig};
 use wirelet_engine::idle::IdlePolicy;
+use wirelet_engine::trace::{Target, Trace};
+use wirelet_engine::tracer::Wanted;
 
 struct Counting;
 
@@ -81,8 +83,13 @@ fn macswap() -> Vec<u8> {
     ))
 }
 
-/// Runs until `packets` have passed, and counts what lcores allocate over the next `packets`.
-fn allocations(config: ApplianceConfig, packets: u64, sabotage: bool) -> u64 {
+/// Runs until `packets` have passed, and counts what lcores allocate over the next `packets`, while
+/// something else happens.
+fn allocations_while(
+    config: ApplianceConfig,
+    packets: u64,
+    meanwhile: impl FnOnce(&Appliance),
+) -> u64 {
     let _alone = ALONE.lock();
     let mut appliance = start(config);
     let page = std::sync::Arc::clone(appliance.stats_page());
@@ -92,15 +99,15 @@ fn allocations(config: ApplianceConfig, packets: u64, sabotage: bool) -> u64 {
     };
     wait_for("it is warm", || passed() >= packets);
     let (from, before) = (passed(), COUNTED.load(Ordering::Relaxed));
-    if sabotage {
-        let allocate = || drop(std::hint::black_box(Box::new(1)));
-        let thread = std::thread::Builder::new().name("wirelet-lcore9".into());
-        thread.spawn(allocate).map(|thread| thread.join().is_ok()).expect("a thread");
-    }
+    meanwhile(&appliance);
     wait_for("packets pass", || passed() >= from + packets);
     let counted = COUNTED.load(Ordering::Relaxed) - before;
     drop(stop(&mut appliance, 0));
     counted
+}
+
+fn allocations(config: ApplianceConfig, packets: u64) -> u64 {
+    allocations_while(config, packets, |_| {})
 }
 
 fn generated(idle: IdlePolicy) -> ApplianceConfig {
@@ -112,13 +119,18 @@ fn generated(idle: IdlePolicy) -> ApplianceConfig {
 
 #[test]
 fn a_warm_lcore_allocates_nothing() {
-    assert_eq!(allocations(generated(IdlePolicy::Poll), 1_000_000, false), 0);
-    assert_eq!(allocations(generated(IdlePolicy::Adaptive), 1_000_000, false), 0);
+    assert_eq!(allocations(generated(IdlePolicy::Poll), 1_000_000), 0);
+    assert_eq!(allocations(generated(IdlePolicy::Adaptive), 1_000_000), 0);
 }
 
 #[test]
 fn the_count_sees_an_lcores_allocations() {
-    assert!(allocations(generated(IdlePolicy::Poll), 10_000, true) > 0);
+    let sabotage = |_: &Appliance| {
+        let allocate = || drop(std::hint::black_box(Box::new(1)));
+        let thread = std::thread::Builder::new().name("wirelet-lcore9".into());
+        thread.spawn(allocate).map(|thread| thread.join().is_ok()).expect("a thread");
+    };
+    assert!(allocations_while(generated(IdlePolicy::Poll), 10_000, sabotage) > 0);
 }
 
 #[test]
@@ -127,7 +139,7 @@ fn two_lcores_with_handovers_and_sleeps_allocate_nothing() {
         wirelet_engine::ports::PortConfig { queues: 2, ..port("gen:?rate=300k&flows=64", 1, &[0]) };
     let mut config = config(vec![sources, port("sink:", None, &[])], vec![program(macswap())]);
     config.lcores = vec![None, None];
-    assert_eq!(allocations(config, 300_000, false), 0);
+    assert_eq!(allocations(config, 300_000), 0);
 }
 
 #[test]
@@ -157,9 +169,35 @@ fn files_are_read_and_written_without_allocating() {
         port(&format!("pcap:{}?loop=0", input.display()), 1, &[0]),
         port(&format!("pcap:,{}", output.display()), None, &[]),
     ];
-    let counted = allocations(config(ports, vec![program(macswap())]), 200_000, false);
+    let counted = allocations(config(ports, vec![program(macswap())]), 200_000);
     std::fs::remove_dir_all(&folder).expect("the folder goes");
     assert_eq!(counted, 0);
+}
+
+#[test]
+fn traces_come_and_go_without_an_lcore_allocating() {
+    let wanted = Wanted { filter: None, every: 1, snap: 100 };
+    let meanwhile = |appliance: &Appliance| {
+        for target in [Target::Port(0), Target::Port(1), Target::Program("program".into())] {
+            let trace = Trace::start(appliance.changes(), &target, &wanted);
+            let mut trace = trace.unwrap_or_else(|error| panic!("{error}"));
+            let mut seen = 0;
+            wait_for("packets are traced", || {
+                seen += trace.take(1000).len();
+                seen > 5000
+            });
+        }
+    };
+    assert_eq!(allocations_while(generated(IdlePolicy::Poll), 300_000, meanwhile), 0);
+}
+
+#[test]
+fn what_became_of_packets_is_written_without_allocating() {
+    let ports = vec![
+        port("capture(file=/dev/null,snap=100):gen:?rate=max", 1, &[0]),
+        port("capture(file=/dev/null):sink:", None, &[]),
+    ];
+    assert_eq!(allocations(config(ports, vec![program(macswap())]), 300_000), 0);
 }
 
 /// Voluntary context switches of the lcore's thread over a second of traffic.

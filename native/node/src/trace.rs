@@ -9,7 +9,7 @@ use wirelet_abi::{Error, ErrorCode};
 use wirelet_engine::swap::Changes;
 use wirelet_engine::trace::{self, Target, Traced};
 use wirelet_engine::tracer::{Moment, Wanted};
-use wirelet_engine::{Filter, Instruction};
+use wirelet_engine::{Filter, Instruction, packet_line as packet_line_of};
 
 use crate::convert::guarded;
 
@@ -20,6 +20,12 @@ const NUMBERS: usize = 4;
 #[napi]
 pub fn compile_filter(expression: String) -> AsyncTask<FilterTask> {
     AsyncTask::new(FilterTask { expression })
+}
+
+/// The first bytes of a packet of `length` as a line, `[|tcp]` for what they don't hold.
+#[napi]
+pub fn packet_line(bytes: Uint8Array, length: u32) -> String {
+    packet_line_of(&bytes, (length as usize).max(bytes.len()))
 }
 
 /// Looks up the names of an expression, so not on the thread of JavaScript.

@@ -15,7 +15,7 @@ const FLAGS: [(u8, char); 8] = [
 ];
 
 /// `bytes` are the first of a packet of `length` bytes. What they don't hold is `[|...]`.
-pub(super) fn line(bytes: &[u8], length: usize) -> String {
+pub fn line(bytes: &[u8], length: usize) -> String {
     let mut text = String::new();
     if ethernet(&mut text, bytes, length).is_none() {
         text.push_str("[|ether]");

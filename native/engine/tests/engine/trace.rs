@@ -181,6 +181,19 @@ fn a_fault_shows_at_the_packet_that_it_happened_on() {
 }
 
 #[test]
+fn a_flood_is_told_once() {
+    let flood = "(i32.store16 offset=14 (local.get $d) (i32.const 0xFFFE))
+        (i32.store8 offset=12 (local.get $d) (i32.const 2))";
+    let mut appliance = flowing("gen:?rate=20k", vec![named("it", flood)], 1);
+    let mut came = trace(&appliance, Target::Port(0), &ALL);
+    let mut left = trace(&appliance, Target::Port(3), &ALL);
+    assert!(take(&mut came, 200).iter().all(|packet| note(packet) == "flooded by it"));
+    assert!(take(&mut left, 200).iter().all(|packet| note(packet) == "came in by in"));
+    drop((came, left));
+    at_its_end(&mut appliance);
+}
+
+#[test]
 fn filters_and_sampling_run_on_the_lcore() {
     // ldb [29]; jset #2; ret #0; ret #1: the upper half of the four ways.
     let code = [(0x30, 0, 0, 29), (0x45, 1, 0, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 1)];
