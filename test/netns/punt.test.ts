@@ -1,7 +1,8 @@
 /**
  * An interface that was taken from the kernel, with the kernel behind its punt tap: ping, ARP and
  * neighbour discovery, ssh, all over a VLAN too, while programs are swapped. Needs root and
- * Debian's openssh-server, openssh-client and iputils-ping; without them it is skipped, and says so.
+ * Debian's openssh-server, openssh-client and iputils-ping; without them it is skipped, and says
+ * why.
  *
  * Not every kernel has VLAN interfaces, so those of this test are appliances of their own.
  */
