@@ -75,6 +75,20 @@ export class Namespace {
   }
 }
 
+/** Waits until a program has printed `text`. */
+export function said(child: ChildProcessWithoutNullStreams, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const look = (chunk: Buffer): void => {
+      output += chunk;
+      if (output.includes(text)) resolve();
+    };
+    child.stdout.on('data', look);
+    child.stderr.on('data', look);
+    child.once('close', () => reject(new Error(`it ended: ${output}`)));
+  });
+}
+
 /** Why these tests can't run here; undefined when they can. */
 export function obstacle(...tools: string[]): string | undefined {
   if (process.getuid?.() !== 0) return 'not root';

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ControlClient } from '../../host/src/control/client.js';
 import { RunningAppliance } from './appliance.js';
-import { Namespace, obstacle } from './namespace.js';
+import { Namespace, obstacle, said } from './namespace.js';
 
 const program = (name: string): string =>
   fileURLToPath(new URL(`../../programs/${name}`, import.meta.url));
@@ -191,17 +191,3 @@ describe.skipIf(reason !== undefined)(title, options, () => {
 });
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-
-/** Waits until a program has printed `text`. */
-function said(child: ReturnType<Namespace['start']>, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let output = '';
-    const look = (chunk: Buffer): void => {
-      output += chunk;
-      if (output.includes(text)) resolve();
-    };
-    child.stdout.on('data', look);
-    child.stderr.on('data', look);
-    child.once('close', () => reject(new Error(`it ended: ${output}`)));
-  });
-}
