@@ -103,7 +103,7 @@ export class Machine {
         line += text;
         const lines = line.split('\n');
         line = lines.pop() ?? '';
-        lines.forEach((each) => onLine(each.replace('\r', '')));
+        for (const each of lines) onLine(each.replace('\r', ''));
       });
     }
     return machine;

@@ -152,7 +152,7 @@ fn packets_that_are_steered_allocate_nothing() {
     };
     let mut config = config(vec![source, port("sink:", None, &[])], vec![bound]);
     config.lcores = vec![None, None];
-    assert_eq!(allocations(config, 300_000, false), 0);
+    assert_eq!(allocations(config, 300_000), 0);
 }
 
 #[test]
