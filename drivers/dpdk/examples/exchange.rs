@@ -1,8 +1,8 @@
 //! Sends numbered packets from one port to another and back, compares every byte, and closes:
 //! `WIRELET_DPDK_PLUGIN=... exchange dpdk:0000:00:10.0 dpdk:0000:00:11.0 1000`. The two are wired.
 //!
-//! Ends with 0 when packets came in order, byte for byte, and every frame is back; says how many were
-//! lost on the wire.
+//! Ends with 0 when packets came in order, byte for byte, and every frame is back; says how many
+//! were lost on the wire.
 
 use std::env;
 use std::sync::Arc;

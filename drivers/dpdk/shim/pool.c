@@ -118,7 +118,8 @@ static bool window_taken[WINDOWS];
 
 // Whether mbufs hold a bus address at all: DPDK can be built so that it is always the virtual one.
 static bool mbufs_have_bus_addresses(void) {
-    struct rte_mbuf mbuf = { 0 };
+    struct rte_mbuf mbuf;
+    memset(&mbuf, 0, sizeof(mbuf));
     rte_mbuf_iova_set(&mbuf, WINDOWS_START);
     return rte_mbuf_iova_get(&mbuf) == WINDOWS_START;
 }

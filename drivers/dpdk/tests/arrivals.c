@@ -176,6 +176,28 @@ static void clones(struct wirelet_pool *pool) {
     rte_mempool_free(other);
 }
 
+// An IOMMU of 39 bits must know every address, and no two regions may have the same.
+static void addresses(const struct wirelet_pool *pool, const struct wirelet_pool_config *config) {
+    struct wirelet_pool_config other = *config;
+    struct wirelet_pool *second = NULL;
+    char message[WIRELET_MESSAGE_BYTES];
+    for (uint32_t frame = 0; frame < FRAMES; frame++) {
+        uint64_t address = rte_mbuf_iova_get(pool->mbufs[frame]);
+        assert(address == pool->bus_address + frame * (uint64_t)FRAME_BYTES);
+        assert(address + FRAME_BYTES <= UINT64_C(1) << 39);
+    }
+    assert(posix_memalign((void **)&other.base, 4096, other.bytes) == 0);
+    uint64_t had = 0;
+    for (int round = 0; round < 2; round++) {
+        assert(wirelet_open_pool(&other, &second, message) == 0);
+        assert(llabs((int64_t)(second->bus_address - pool->bus_address)) >= 1 << 30);
+        assert(round == 0 || second->bus_address == had);
+        had = second->bus_address;
+        assert(wirelet_close_pool(second) == 0);
+    }
+    free(other.base);
+}
+
 int main(int argc, char **argv) {
     char *eal[] = { argv[0], "--no-huge", "--no-shconf", "--no-telemetry", "--no-pci",
                     "-m", "64", NULL };
@@ -195,6 +217,7 @@ int main(int argc, char **argv) {
     struct wirelet_pool *pool = NULL;
     char message[WIRELET_MESSAGE_BYTES];
     assert(wirelet_open_pool(&config, &pool, message) == 0);
+    addresses(pool, &config);
     segments(pool);
     flags(pool);
     strangers(pool);
