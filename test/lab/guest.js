@@ -18,7 +18,17 @@ writeFileSync(
     forward: { a: 'b', b: 'a' },
     programs: { app: { source: './testpmd.wasm', redirectTo: ['a', 'b'] } },
     pipeline: ['app'],
-    dpdk: { eal: ['--in-memory', '--iova-mode=va', '-a', '0000:00:00.0', '-m', '128'] },
+    dpdk: {
+      eal: [
+        '--log-level=lib.eal:debug',
+        '--in-memory',
+        '--iova-mode=va',
+        '-a',
+        '0000:00:00.0',
+        '-m',
+        '128',
+      ],
+    },
   }),
 );
 
