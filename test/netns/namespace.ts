@@ -10,7 +10,7 @@ import {
 } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 
-/** No namespace lives longer, even if nobody closes it. */
+/** No namespace lives longer, even if nobody closes it, unless that is asked for. */
 const LIFETIME_S = 600;
 
 export class Namespace {
@@ -22,8 +22,8 @@ export class Namespace {
   }
 
   /** A new one, with nothing but loopback in it. */
-  static async create(): Promise<Namespace> {
-    const sleeper = spawn('unshare', ['--net', 'sleep', String(LIFETIME_S)], { stdio: 'ignore' });
+  static async create(lifetimeS = LIFETIME_S): Promise<Namespace> {
+    const sleeper = spawn('unshare', ['--net', 'sleep', String(lifetimeS)], { stdio: 'ignore' });
     const namespace = new Namespace(sleeper);
     const ours = readlinkSync('/proc/self/ns/net');
     for (let attempt = 0; attempt < 500; attempt++) {
