@@ -133,12 +133,10 @@ impl Trace {
         Ok(trace)
     }
 
-    /// Whether packets can come by there on an lcore.
+    /// Whether packets can come by there on an lcore: flow affinity brings some that another one has
+    /// received.
     fn has(&self, lcore: usize, place: Place) -> Result<bool, Error> {
-        let port = match place {
-            Place::Slot(_) => return Ok(true),
-            Place::Rx(port) | Place::Tx(port) => port,
-        };
+        let Place::Tx(port) = place else { return Ok(true) };
         let has = move |lcore: &mut Lcore| Some(lcore.ports[port].device.is_some());
         self.control.at_boundary(lcore, has)
     }

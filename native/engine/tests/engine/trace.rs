@@ -10,6 +10,7 @@ use wirelet_engine::appliance::Appliance;
 use wirelet_engine::fate::Names;
 use wirelet_engine::ports::PortConfig;
 use wirelet_engine::program::ProgramConfig;
+use wirelet_engine::steer::Affinity;
 use wirelet_engine::trace::{Target, Trace, Traced};
 use wirelet_engine::tracer::{Moment, Wanted};
 
@@ -109,6 +110,23 @@ fn a_trace_of_a_port_says_what_became_of_each_packet() {
         let outcome = at_its_end(&mut appliance);
         assert!(outcome.page.drops(0, DropReason::Program) > 50);
     }
+}
+
+#[test]
+fn packets_that_flow_affinity_hands_on_are_traced_where_they_are_decided() {
+    let bound = ProgramConfig { affinity: Affinity::Flow, ..named("it", FOUR_WAYS) };
+    let mut config = config(ports("gen:?rate=50k&flows=64", 1), vec![bound]);
+    config.lcores = vec![None, None];
+    let mut appliance = start(config);
+    let mut trace = trace(&appliance, Target::Port(0), &ALL);
+    let mut lcores = [0; 2];
+    for packet in take(&mut trace, 2000) {
+        lcores[packet.lcore] += 1;
+        assert_eq!(packet.bytes[SOURCE_LAST] & 3 == 1, note(&packet) == "dropped by it");
+    }
+    assert!(lcores.iter().all(|&count| count > 200), "{lcores:?}");
+    drop(trace);
+    at_its_end(&mut appliance);
 }
 
 #[test]
