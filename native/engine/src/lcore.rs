@@ -71,12 +71,12 @@ pub struct Lcore {
     pub generation: u32,
     /// Packets that it has taken from other lcores.
     pub taken: u64,
+    /// Of them, those that it has not sent or run yet.
+    pub taking: u64,
     /// What becomes of the packets of a burst, while somebody asks.
     pub fates: Fates,
     /// Room for what is told of one.
     pub note: String,
-    /// Of them, those that it has not sent or run yet.
-    pub taking: u64,
 }
 
 /// Runs until the host says stop. One round looks at every queue once.
