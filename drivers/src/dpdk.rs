@@ -13,6 +13,7 @@
 //! Its mempool is the region: a received packet is where programs see it, and its frame may leave
 //! by any device. See docs/design/dpdk.md.
 
+mod addresses;
 mod eal;
 mod plugin;
 mod pool;

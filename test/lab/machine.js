@@ -2,6 +2,7 @@
 // their wires here, as UDP on loopback: one datagram is one frame.
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { hostTool, kernelOf } from './packages.js';
@@ -158,5 +159,6 @@ export class Machine {
     this.#child.kill('SIGKILL');
     await ended;
     for (const wire of this.wires) wire.close();
+    rmSync(this.#monitor, { force: true });
   }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use wirelet_abi::plugin::{MESSAGE_BYTES, Table};
 use wirelet_abi::{Error, ErrorCode};
 
-use super::plugin;
 use super::port::Port;
+use super::{addresses, plugin};
 
 /// How often links and counts of open ports are looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
@@ -215,6 +215,13 @@ fn arguments(wanted: Option<&[String]>) -> Vec<String> {
         let cpus: Vec<String> = allowed_cpus().iter().map(usize::to_string).collect();
         all.push(format!("--lcores=0@({})", cpus.join(",")));
     }
+    let has = |name: &str| rest.iter().any(|text| text.starts_with(name));
+    if !has("--no-huge")
+        && !has("--base-virtaddr")
+        && let Some(base) = addresses::base()
+    {
+        all.push(format!("--base-virtaddr={base:#x}"));
+    }
     all.extend(rest);
     all
 }
@@ -259,8 +266,11 @@ mod tests {
         let all = arguments(Some(&wanted));
         assert!(all[1].starts_with("--lcores=0@("), "{all:?}");
         assert_eq!(all[2..], wanted);
-        let wanted = ["-l".to_owned(), "1".to_owned()];
-        assert_eq!(arguments(Some(&wanted)), ["wirelet", "-l", "1"]);
+        let wanted = ["-l".to_owned(), "1".to_owned(), "--base-virtaddr=0x100000000".to_owned()];
+        assert_eq!(arguments(Some(&wanted))[..3], ["wirelet", "-l", "1"]);
+        assert_eq!(arguments(Some(&wanted)).len(), 4);
+        let base = |text: &String| text.starts_with("--base-virtaddr=0x");
+        assert!(arguments(Some(&wanted[..2])).iter().any(base));
     }
 
     #[test]

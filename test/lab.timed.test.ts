@@ -1,0 +1,39 @@
+/**
+ * DPDK's drivers of four emulated NICs under a whole appliance (docs/testing.md). Needs the plugin,
+ * and downloads QEMU and a kernel, so it runs where CI or WIRELET_LAB is set; elsewhere it is
+ * skipped, and says why. `npm run lab` is the same.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const RUN = fileURLToPath(new URL('lab/run.js', import.meta.url));
+const PLUGIN = fileURLToPath(new URL('../host/wirelet-dpdk.so', import.meta.url));
+/** A machine in software, on CPUs that are shared. */
+const TIMEOUT_MS = 400_000;
+
+const reason = obstacle();
+const title = `the lab${reason === undefined ? '' : ` (${reason})`}`;
+describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
+  test.each(['e1000', 'e1000e', 'virtio', 'vmxnet3'])(
+    '%s: bytes on the wire, a swap under frames, a cable that goes, a stop and a second start',
+    (nic) => {
+      const options = { encoding: 'utf8', timeout: TIMEOUT_MS } as const;
+      const { stdout, stderr, status } = spawnSync(process.execPath, [RUN, nic], options);
+      console.log(stdout.trim());
+      expect({ status, stderr: status === 0 ? '' : `${stdout}${stderr}` }).toEqual({
+        status: 0,
+        stderr: '',
+      });
+    },
+  );
+});
+
+function obstacle(): string | undefined {
+  if (!existsSync(PLUGIN)) return 'no libdpdk: the plugin is not built';
+  if (!process.env.CI && !process.env.WIRELET_LAB) return 'set WIRELET_LAB=1: it downloads QEMU';
+  if (process.getuid?.() !== 0) return 'not root';
+  const apt = spawnSync('apt-get', ['--version'], { stdio: 'ignore' });
+  return apt.status === 0 ? undefined : 'no apt-get to download QEMU with';
+}
