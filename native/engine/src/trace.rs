@@ -133,7 +133,7 @@ impl Trace {
         Ok(trace)
     }
 
-    /// Whether packets can come by there on an lcore: flow affinity brings some that another one has
+    /// Whether packets can come by there on an lcore: by flow affinity, some that another lcore has
     /// received.
     fn has(&self, lcore: usize, place: Place) -> Result<bool, Error> {
         let Place::Tx(port) = place else { return Ok(true) };
