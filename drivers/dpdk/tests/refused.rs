@@ -19,7 +19,7 @@ fn an_eal_that_does_not_start_says_why() {
     for _ in 0..2 {
         let error = rig.error("dpdk:net_null0?rxd=64");
         assert_eq!(error.code, ErrorCode::DpdkEal);
-        for part in ["EAL does not start", "--no-huge --in-memory", "not compatible"] {
+        for part in ["DPDK 2", "EAL does not start", "--no-huge --in-memory", "not compatible"] {
             assert!(error.message.contains(part), "{error}");
         }
         assert!(error.message.lines().count() == 1, "{error}");

@@ -1,7 +1,7 @@
 //! DPDK's environment (EAL): once per process, on a thread of its own that also does everything
 //! with DPDK that is not a burst.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -192,8 +192,9 @@ fn initialise(table: &Table, arguments: &[String], tee: bool) -> Result<(), Erro
     if status == 0 {
         return Ok(());
     }
-    let line = arguments.join(" ");
-    let message = format!("{} [{line}]", text(&message));
+    // SAFETY: gives a text that stays.
+    let version = unsafe { CStr::from_ptr((table.dpdk)()) }.to_string_lossy();
+    let message = format!("{version}: {} [{}]", text(&message), arguments.join(" "));
     Err(Error::new(ErrorCode::DpdkEal, message))
 }
 

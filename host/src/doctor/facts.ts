@@ -2,6 +2,7 @@
 import { accessSync, constants, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type NativeInterface, type NativeKernel, native } from '../native.js';
 import type { Needs } from './needs.js';
 
@@ -66,7 +67,12 @@ export interface Facts {
   tun: 'usable' | 'denied' | 'missing';
   interfaces: NativeInterface[];
   /** Paths of shared libraries; undefined for those that are not installed. */
-  libraries: { libpcap: string | undefined; libdpdk: string | undefined };
+  libraries: {
+    libpcap: string | undefined;
+    libdpdk: string | undefined;
+    /** Our own, which `setup` builds where libdpdk-dev is. */
+    dpdkPlugin: string | undefined;
+  };
 }
 
 /** Looks at the machine; at the interfaces that `needs` names, or at all. */
@@ -90,7 +96,11 @@ export function gatherFacts(needs: Needs | undefined, socketFolder: string | und
     governors: governors(),
     tun: tun(),
     interfaces: binding.interfaceFacts(needs?.interfaces),
-    libraries: { libpcap: findLibrary('libpcap.so.'), libdpdk: findLibrary('librte_eal.so.') },
+    libraries: {
+      libpcap: findLibrary('libpcap.so.'),
+      libdpdk: findLibrary('librte_eal.so.'),
+      dpdkPlugin: dpdkPlugin(),
+    },
   };
 }
 
@@ -168,6 +178,13 @@ function tun(): Facts['tun'] {
 }
 
 /** The first library whose name begins so, in the loader's folders and those below them. */
+/** Beside the addon, or where the environment says (drivers/src/dpdk/plugin.rs). */
+function dpdkPlugin(): string | undefined {
+  const beside = fileURLToPath(new URL('../../wirelet-dpdk.so', import.meta.url));
+  const path = process.env.WIRELET_DPDK_PLUGIN || beside;
+  return may(path, constants.R_OK) ? path : undefined;
+}
+
 function findLibrary(stem: string): string | undefined {
   const given = (process.env.LD_LIBRARY_PATH ?? '').split(':').filter((path) => path !== '');
   const folders = [...given, ...LIBRARY_FOLDERS].flatMap((path) => [

@@ -224,7 +224,7 @@ describe('kernel', () => {
 
 describe('outside', () => {
   it('libraries are advice, and the folder of the socket must be writable', () => {
-    const libraries = { libpcap: undefined, libdpdk: undefined };
+    const libraries = { libpcap: undefined, libdpdk: undefined, dpdkPlugin: undefined };
     expect(complaints({ libraries }, {})).toMatchObject([{ name: 'libpcap', state: 'warning' }]);
     const socket = { ...someFacts().sharedMemory, path: '/run/x' };
     expect(complaints({ socket: { ...socket, writable: false } }, {})).toMatchObject([
@@ -233,6 +233,26 @@ describe('outside', () => {
     expect(complaints({ socket: { ...socket, open: true } }, {})).toMatchObject([
       { state: 'warning', fix: 'chmod o-w /run/x' },
     ]);
+  });
+});
+
+describe('DPDK', () => {
+  const libraries = { ...someFacts().libraries, dpdkPlugin: undefined };
+  const ports = { nic: 'dpdk:0000:01:00.0?rxd=512', ring: 'dpdk:net_ring0' };
+
+  it('is needed by its ports, and by nobody else', () => {
+    expect(complaints({ libraries }, {})).toEqual([]);
+    expect(complaints({ libraries }, { ports })).toMatchObject([
+      { name: 'DPDK plugin', state: 'missing', found: 'not built; needed by nic, ring' },
+    ]);
+  });
+
+  it('wants hugepages for NICs, not for its software drivers', () => {
+    const none = { hugepages: [], libraries: someFacts().libraries };
+    const names = (config: object) => complaints(none, config).map(({ name }) => name);
+    expect(names({ ports })).toContain('hugepages for NICs');
+    expect(names({ ports: { ring: ports.ring } })).not.toContain('hugepages for NICs');
+    expect(complaints({}, { ports })).toEqual([]);
   });
 });
 

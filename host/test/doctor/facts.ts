@@ -47,7 +47,11 @@ export function someFacts(given: Partial<Facts> = {}): Facts {
     governors: ['performance'],
     tun: 'usable',
     interfaces: [someInterface({})],
-    libraries: { libpcap: '/lib/libpcap.so.0.8', libdpdk: '/lib/librte_eal.so.23' },
+    libraries: {
+      libpcap: '/lib/libpcap.so.0.8',
+      libdpdk: '/lib/librte_eal.so.23',
+      dpdkPlugin: '/w.so',
+    },
     ...given,
   };
 }
