@@ -112,11 +112,11 @@ describe.skipIf(reason !== undefined)(title, { timeout: 180_000 }, () => {
     const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
     expect(/^CapEff:\s+(\w+)$/m.exec(status)?.[1]).toBe('0000008000003000');
     expect(messages[0]).toMatchObject({ READY: '1', WATCHDOG: '1' });
-    expect(messages[0]?.STATUS).toMatch(/^generation 1, 0 packets\/s in/);
+    expect(messages[0]?.STATUS).toMatch(/^generation 1, .* packets\/s in/);
     child.kill('SIGTERM');
     await once(child, 'close');
     expect([child.exitCode, unitValues('SuccessExitStatus')]).toEqual([130, ['130']]);
-    expect(messages.at(-1)).toMatchObject({ STOPPING: '1' });
+    await until('STOPPING=1', () => messages.at(-1)?.STOPPING === '1');
     peer.close();
   });
 

@@ -1,8 +1,8 @@
 /**
  * `npm run soak`: an appliance between real peers for WIRELET_SOAK_MINUTES (10), over af_packet,
  * af_xdp and tap ports, each behind a `fault` wrapper that is bad both ways. Every packet has one
- * outcome, every frame comes back, and neither memory nor mappings nor descriptors grow. Needs root.
- * Results: bench/results/soak.json; the exit status is 1 where something does not hold.
+ * outcome, every frame comes back, and neither memory nor mappings nor descriptors grow. Needs
+ * root. Results: bench/results/soak.json; the exit status is 1 where something does not hold.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

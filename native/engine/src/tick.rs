@@ -1,9 +1,9 @@
 //! The tick behind deadlines: a thread that moves the engine's epoch every millisecond, and rests
 //! while no program runs.
 //!
-//! It can't see who runs, and an lcore must not write a shared word for each burst to show it. So it
-//! asks: every [`TURN`] ticks it says that it will rest, ticks twice more, and rests when nobody has
-//! objected. Who is about to run a program objects ([`keep`], a load of a word that hardly ever
+//! It can't see who runs, and an lcore must not write a shared word for each burst to show it. So
+//! it asks: every [`TURN`] ticks it says that it will rest, ticks twice more, and rests when nobody
+//! has objected. Who is about to run a program objects ([`keep`], a load of a word that hardly ever
 //! changes), and so does a program that one of the last two ticks found running.
 //!
 //! Nobody slips through, even a thread that is preempted in between: its deadline was set before it
