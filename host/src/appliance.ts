@@ -4,14 +4,9 @@
  */
 
 import { Calls } from './calls.js';
-import {
-  type FaultFolder,
-  type ResolvedConfig,
-  type ResolvedProgram,
-  type ResolveOptions,
-  resolveConfig,
-} from './config/resolve.js';
+import type { FaultFolder, ResolvedConfig, ResolveOptions } from './config/resolve.js';
 import type { Setting, WireletConfig } from './config/schema.js';
+import { deploymentOf, named, programNames, sameProgram, withProgram } from './deployment.js';
 import { asWireletError, WireletError } from './error.js';
 import { type ApplianceEvents, Events } from './events.js';
 import {
@@ -23,6 +18,7 @@ import {
 import { coded, type NativeAppliance, native } from './native.js';
 import type { Deployment, Plan } from './plan.js';
 import { type LoadedProgram, loadProgram, nativeProgram } from './program.js';
+import { Punts } from './punts.js';
 import { refuseDifferent, runShadow, type ShadowOptions, type ShadowReport } from './shadow.js';
 import { StatsPage } from './stats/page.js';
 import { decodeStats, type Stats } from './stats/stats.js';
@@ -42,8 +38,6 @@ const POLL_MS = 20;
 const QUIET_POLL_MS = 100;
 /** Polls without an event before it is quiet. */
 const QUIET_POLLS = 50;
-/** The same for punted packets, while there are some. */
-const PUNT_POLL_MS = 1;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
@@ -102,21 +96,6 @@ export async function createAppliance(
   return new Appliance(resolved, loaded, offline, { sources, faultDirectory });
 }
 
-/** `config` with its programs compiled; those that `known` has are taken from there. */
-async function deploymentOf(
-  config: WireletConfig,
-  options: ResolveOptions,
-  known: (program: ResolvedProgram) => LoadedProgram | undefined = () => undefined,
-): Promise<Deployment> {
-  const resolved = resolveConfig(config, options);
-  const programs = await Promise.all(
-    resolved.programs.map(async (program) => {
-      return [program.name, known(program) ?? (await loadProgram(program.source))] as const;
-    }),
-  );
-  return { config: resolved, programs: new Map(programs) };
-}
-
 /** What it was made with, and later calls go by. */
 interface Origin {
   sources?: ResolveOptions;
@@ -134,6 +113,7 @@ export class Appliance {
   readonly #faultDirectory: string | undefined;
   readonly #xstats: string[][];
   readonly #events: Events;
+  readonly #punts: Punts;
   readonly #tables: Tables;
   readonly #calls = new Calls();
   #page: StatsPage | undefined;
@@ -141,8 +121,6 @@ export class Appliance {
   #startedAt = 0;
   #quietPolls = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** The next look for punted packets. */
-  #soon: NodeJS.Timeout | undefined;
   #finish: () => void = () => {};
   #stopped: Promise<Stats> | undefined;
   #last: { stats: Stats; counters: Record<string, bigint> } | undefined;
@@ -163,6 +141,7 @@ export class Appliance {
       () => this.#generations,
       () => this.#faultFolder(),
     );
+    this.#punts = new Punts(this.#native, this.#events);
     const track = <T>(call: Promise<T>): Promise<T> => this.#calls.track(call);
     this.#generations = new Generations(named(config, programs), {
       native: this.#native,
@@ -374,7 +353,7 @@ export class Appliance {
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
     this.#events.listeners.add(name, listener);
-    if (name === 'punt') this.#listenToPunts();
+    if (name === 'punt') this.#punts.listen();
     return this;
   }
 
@@ -383,13 +362,8 @@ export class Appliance {
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
     this.#events.listeners.remove(name, listener);
-    if (name === 'punt') this.#listenToPunts();
+    if (name === 'punt') this.#punts.listen();
     return this;
-  }
-
-  #listenToPunts(): void {
-    if (this.#state === 'stopped') return;
-    this.#native.listenToPunts(this.#events.listeners.has('punt'));
   }
 
   /** Makes a failure of the host an `error` event; the lcores go on. */
@@ -415,10 +389,11 @@ export class Appliance {
       clearTimeout(this.#timer);
     }
     this.#takeEvents();
-    this.#takePunted();
+    this.#punts.take();
     this.#last = { stats: this.stats(), counters: this.counters() };
     this.#page = undefined;
     this.#state = 'stopped';
+    this.#punts.end();
     this.#finish();
     coded(() => this.#native.close());
     return this.#last.stats;
@@ -452,7 +427,7 @@ export class Appliance {
 
   #poll(): void {
     this.#takeEvents();
-    this.#takePunted();
+    this.#punts.take();
     // Lcores that have all ended by themselves will not finish anything any more.
     if (this.#native.finished() || this.#native.stopped()) this.#finish();
   }
@@ -461,18 +436,6 @@ export class Appliance {
     const events = this.#native.events();
     this.#quietPolls = events.length > 0 ? 0 : this.#quietPolls + 1;
     for (const event of events) this.#events.take(event);
-  }
-
-  /** While packets come it looks soon again: 256 of an lcore wait, no more. */
-  #takePunted(): void {
-    if (!this.#events.listeners.has('punt')) return;
-    const punted = this.#native.punted();
-    this.#events.takePunted(punted);
-    if (punted.length === 0 || this.#state !== 'running' || this.#soon !== undefined) return;
-    this.#soon = setTimeout(() => {
-      this.#soon = undefined;
-      if (this.#state === 'running') this.#takePunted();
-    }, PUNT_POLL_MS);
   }
 }
 
@@ -483,47 +446,6 @@ function grace(ms: number): Promise<void> {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function programNames({ programs }: ResolvedConfig): string[] {
-  return programs.map(({ name }) => name);
-}
-
-/** Modules by the names that `config` gives them, in its order. */
-function named(config: ResolvedConfig, programs: readonly LoadedProgram[]): Deployment {
-  const pairs = config.programs.flatMap(({ name }, index) => {
-    const program = programs[index];
-    return program ? [[name, program] as const] : [];
-  });
-  return { config, programs: new Map(pairs) };
-}
-
-/** Whether `name` is the very module with the very settings in both. */
-function sameProgram(name: string, one: Deployment, other: Deployment): boolean {
-  const settings = ({ config }: Deployment) =>
-    config.programs.find((program) => program.name === name)?.settings;
-  const same = JSON.stringify(settings(one)) === JSON.stringify(settings(other));
-  return same && one.programs.get(name) === other.programs.get(name);
-}
-
-/** `running` with another module, and settings where there are new ones, for `name`. */
-function withProgram(
-  running: Deployment,
-  name: string,
-  loaded: LoadedProgram,
-  settings: Record<string, Setting> | undefined,
-): Deployment {
-  // It may have gone while the new one was compiled.
-  programName(name, programNames(running.config));
-  const programs = running.config.programs.map((program) =>
-    program.name === name
-      ? { ...program, source: loaded.source, settings: settings ?? program.settings }
-      : program,
-  );
-  return {
-    config: { ...running.config, programs },
-    programs: new Map(running.programs).set(name, loaded),
-  };
 }
 
 function openNative(
