@@ -1,4 +1,4 @@
-/** Configs with their programs compiled: made, compared, and with one program in another's place. */
+/** Configs with their programs compiled: made, compared, with one program in another’s place. */
 import {
   type ResolvedConfig,
   type ResolvedProgram,
