@@ -18,6 +18,7 @@ import {
 import { coded, type NativeAppliance, native } from './native.js';
 import type { Deployment, Plan } from './plan.js';
 import { type LoadedProgram, loadProgram, nativeProgram } from './program.js';
+import { Punts } from './punts.js';
 import { refuseDifferent, runShadow, type ShadowOptions, type ShadowReport } from './shadow.js';
 import { StatsPage } from './stats/page.js';
 import { decodeStats, type Stats } from './stats/stats.js';
@@ -37,8 +38,6 @@ const POLL_MS = 20;
 const QUIET_POLL_MS = 100;
 /** Polls without an event before it is quiet. */
 const QUIET_POLLS = 50;
-/** The same for punted packets, while there are some. */
-const PUNT_POLL_MS = 1;
 const DRAIN_DEFAULT_MS = 2000;
 /** What a stop may take beyond the drain: lcores end at a burst boundary, devices close. */
 const STOP_GRACE_MS = 3000;
@@ -114,6 +113,7 @@ export class Appliance {
   readonly #faultDirectory: string | undefined;
   readonly #xstats: string[][];
   readonly #events: Events;
+  readonly #punts: Punts;
   readonly #tables: Tables;
   readonly #calls = new Calls();
   #page: StatsPage | undefined;
@@ -121,8 +121,6 @@ export class Appliance {
   #startedAt = 0;
   #quietPolls = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** The next look for punted packets. */
-  #soon: NodeJS.Timeout | undefined;
   #finish: () => void = () => {};
   #stopped: Promise<Stats> | undefined;
   #last: { stats: Stats; counters: Record<string, bigint> } | undefined;
@@ -143,6 +141,7 @@ export class Appliance {
       () => this.#generations,
       () => this.#faultFolder(),
     );
+    this.#punts = new Punts(this.#native, this.#events);
     const track = <T>(call: Promise<T>): Promise<T> => this.#calls.track(call);
     this.#generations = new Generations(named(config, programs), {
       native: this.#native,
@@ -354,7 +353,7 @@ export class Appliance {
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
     this.#events.listeners.add(name, listener);
-    if (name === 'punt') this.#listenToPunts();
+    if (name === 'punt') this.#punts.listen();
     return this;
   }
 
@@ -363,13 +362,8 @@ export class Appliance {
     listener: (event: ApplianceEvents[Name]) => unknown,
   ): this {
     this.#events.listeners.remove(name, listener);
-    if (name === 'punt') this.#listenToPunts();
+    if (name === 'punt') this.#punts.listen();
     return this;
-  }
-
-  #listenToPunts(): void {
-    if (this.#state === 'stopped') return;
-    this.#native.listenToPunts(this.#events.listeners.has('punt'));
   }
 
   /** Makes a failure of the host an `error` event; the lcores go on. */
@@ -395,10 +389,11 @@ export class Appliance {
       clearTimeout(this.#timer);
     }
     this.#takeEvents();
-    this.#takePunted();
+    this.#punts.take();
     this.#last = { stats: this.stats(), counters: this.counters() };
     this.#page = undefined;
     this.#state = 'stopped';
+    this.#punts.end();
     this.#finish();
     coded(() => this.#native.close());
     return this.#last.stats;
@@ -432,7 +427,7 @@ export class Appliance {
 
   #poll(): void {
     this.#takeEvents();
-    this.#takePunted();
+    this.#punts.take();
     // Lcores that have all ended by themselves will not finish anything any more.
     if (this.#native.finished() || this.#native.stopped()) this.#finish();
   }
@@ -441,18 +436,6 @@ export class Appliance {
     const events = this.#native.events();
     this.#quietPolls = events.length > 0 ? 0 : this.#quietPolls + 1;
     for (const event of events) this.#events.take(event);
-  }
-
-  /** While packets come it looks soon again: 256 of an lcore wait, no more. */
-  #takePunted(): void {
-    if (!this.#events.listeners.has('punt')) return;
-    const punted = this.#native.punted();
-    this.#events.takePunted(punted);
-    if (punted.length === 0 || this.#state !== 'running' || this.#soon !== undefined) return;
-    this.#soon = setTimeout(() => {
-      this.#soon = undefined;
-      if (this.#state === 'running') this.#takePunted();
-    }, PUNT_POLL_MS);
   }
 }
 

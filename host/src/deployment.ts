@@ -25,6 +25,7 @@ export async function deploymentOf(
   return { config: resolved, programs: new Map(programs) };
 }
 
+/** Names of its programs, in its order. */
 export function programNames({ programs }: ResolvedConfig): string[] {
   return programs.map(({ name }) => name);
 }

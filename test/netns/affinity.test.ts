@@ -83,7 +83,7 @@ describe.skipIf(reason !== undefined)(title, options, () => {
     expect(counters['firewall/fragments']).toBeGreaterThan(2 * PINGS * HOSTS.length);
   });
 
-  test('what an interface deals out in turns is right with affinity, and only with it', async () => {
+  test('what an interface deals out in turns is right by affinity, and only by it', async () => {
     // Answers that come to the lcore that did not see the question are of no flow there.
     const apart = await start('lb', 'none');
     answers(56);

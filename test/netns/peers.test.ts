@@ -106,7 +106,7 @@ describe.skipIf(reason !== undefined)(title, options, () => {
         [FAR[1], [0, 1, 56, 1452]],
       ] as const) {
         for (const bytes of sizes) {
-          const flags = ['-c', '5', '-i', '0.02', '-W', '2', '-s', String(bytes), '-M', 'do'];
+          const flags = ['-c', '5', '-i', '0.02', '-w', '20', '-s', String(bytes), '-M', 'do'];
           expect(near.run('ping', ...flags, address)).toContain(' 5 received');
         }
       }
