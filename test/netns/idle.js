@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const SECONDS = Number(process.env.WIRELET_BENCH_SECONDS ?? 15);
-const PACKETS = Number(process.env.WIRELET_BENCH_PACKETS ?? 40);
+const PACKETS = Number(process.env.WIRELET_BENCH_PACKETS ?? 32);
 const SILENCE_MS = Number(process.env.WIRELET_BENCH_SILENCE_MS ?? 2000);
 /** Machine code, garbage and compilers of the start are gone by then. */
 const SETTLE_MS = 5000;
