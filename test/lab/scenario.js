@@ -60,8 +60,8 @@ function arrivals(wires, side) {
 }
 
 /**
- * What came out of a run is in order and as it should be, and nearly all of it: an emulated NIC drops
- * when its machine is too slow, as a real one does. Returns how many are missing.
+ * What came out of a run is in order and as it should be, and nearly all of it: an emulated NIC
+ * drops when its machine is too slow, as a real one does. Returns how many are missing.
  */
 async function checkRun(wires, from, to, how) {
   const sent = to - from;
