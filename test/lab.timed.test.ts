@@ -21,7 +21,6 @@ describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
     (nic) => {
       const options = { encoding: 'utf8', timeout: TIMEOUT_MS } as const;
       const { stdout, stderr, status } = spawnSync(process.execPath, [RUN, nic], options);
-      console.log(stdout.trim());
       expect({ status, stderr: status === 0 ? '' : `${stdout}${stderr}` }).toEqual({
         status: 0,
         stderr: '',
