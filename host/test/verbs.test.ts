@@ -40,7 +40,7 @@ describe('verbs that change programs', () => {
       generation: 1,
       ports: [
         { name: 'in', link: 'up', finished: false },
-        { name: 'out', link: 'up', finished: false },
+        { name: 'out', link: 'up' },
       ],
       programs: [
         { tenant: 'default', name: 'guard', health: 'running', faults: 0 },
