@@ -54,11 +54,11 @@ async function until(ready: () => boolean): Promise<void> {
   throw new Error('it never came to that');
 }
 
-/** Waits for some thousand packets. */
+/** Waits for some thousand packets on each lcore. */
 async function more(appliance: Appliance): Promise<void> {
-  const packets = (): number => appliance.stats().programs.flows?.packets ?? 0;
+  const packets = (): number[] => appliance.stats().lcores.map((lcore) => lcore.packets);
   const before = packets();
-  await until(() => packets() > before + 20_000);
+  await until(() => packets().every((count, lcore) => count > (before[lcore] ?? 0) + 20_000));
 }
 
 /** Stops; every packet that the program ever saw is in the table, once. */
