@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 const RUN = fileURLToPath(new URL('lab/run.js', import.meta.url));
 const PLUGIN = fileURLToPath(new URL('../host/wirelet-dpdk.so', import.meta.url));
@@ -16,9 +16,16 @@ const TIMEOUT_MS = 400_000;
 const reason = obstacle();
 const title = `the lab${reason === undefined ? '' : ` (${reason})`}`;
 describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
-  test.each(['e1000', 'e1000e', 'virtio', 'vmxnet3'])(
+  let prepared = false;
+  beforeAll(() => {
+    const download = spawnSync(process.execPath, [RUN, '--prepare'], { timeout: TIMEOUT_MS });
+    prepared = download.status === 0;
+  }, TIMEOUT_MS);
+
+  test.for(['e1000', 'e1000e', 'virtio', 'vmxnet3'])(
     '%s: bytes on the wire, a swap under frames, a cable that goes, a stop and a second start',
-    (nic) => {
+    (nic, context) => {
+      if (!prepared) context.skip('QEMU and a kernel can not be downloaded here');
       const options = { encoding: 'utf8', timeout: TIMEOUT_MS } as const;
       const { stdout, stderr, status } = spawnSync(process.execPath, [RUN, nic], options);
       expect({ status, stderr: status === 0 ? '' : `${stdout}${stderr}` }).toEqual({

@@ -5,6 +5,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /run
+echo 'lab: booted'
 mkdir -p /dev/hugepages /dev/shm
 mount -t tmpfs shm /dev/shm
 mount -t hugetlbfs -o pagesize=2M none /dev/hugepages

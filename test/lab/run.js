@@ -25,13 +25,29 @@ if (!existsSync(join(ROOT, 'host/wirelet-dpdk.so'))) {
 }
 mkdirSync(folder, { recursive: true });
 const packages = preparePackages(folder);
+// Only the downloads, for who wants to know whether there can be a lab.
+if (process.argv.includes('--prepare')) process.exit(0);
 const image = buildImage(folder, packages);
 let failed = 0;
+
+/** A kernel in software does not always get through its own start: then once more. */
+async function boot(nic, options) {
+  const machine = await Machine.boot(nic, options);
+  try {
+    await machine.said('booted');
+    return machine;
+  } catch (error) {
+    console.log(`${nic}: the kernel did not start, once more: ${error.message.slice(0, 200)}`);
+    await machine.off();
+    return Machine.boot(nic, options);
+  }
+}
+
 for (const nic of asked.length > 0 ? asked : Object.keys(NICS)) {
   const started = performance.now();
   const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
   const onLine = (line) => verbose && console.log(`${seconds().padStart(6)} ${line}`);
-  const machine = await Machine.boot(nic, { folder, packages, image, onLine });
+  const machine = await boot(nic, { folder, packages, image, onLine });
   try {
     for (const line of await checkNic(machine)) console.log(`${nic}: ${line}`);
     console.log(`${nic}: passed in ${seconds()} s`);

@@ -6,7 +6,7 @@ const SIZES = [60, 1514];
 const PACKETS = 400;
 /** A machine in software takes a few thousand in a second. */
 const PAUSE_MS = 4;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const HEADER_BYTES = 14;
 /** Share of the frames that must get through, and how long the last ones may take. */
 const LEAST = 0.9;
