@@ -10,7 +10,7 @@ import { preparePackages } from './packages.js';
 import { checkNic } from './scenario.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const folder = process.env.WIRELET_LAB ?? join(ROOT, 'build/lab');
+const folder = process.env.WIRELET_LAB_FOLDER ?? join(ROOT, 'build/lab');
 const verbose = process.argv.includes('--verbose');
 const asked = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const unknown = asked.filter((nic) => !Object.hasOwn(NICS, nic));
