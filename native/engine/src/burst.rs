@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wirelet_abi::limits::{BURST_MAX, PACKET_BYTES_MIN};
 use wirelet_abi::verdict::{FLOOD, UNDECIDED};
-use wirelet_abi::{BurstHeader, Descriptor, Error, guest};
+use wirelet_abi::{BurstHeader, Descriptor, Error, Verdict, guest};
 use wirelet_packet::{Backing, Mbuf, Pages, Region};
 
 /// `Mbuf::egress` of a packet that is gone.
@@ -71,7 +71,8 @@ impl BurstPage {
     /// `WIRELET_E_MEMORY_EXHAUSTED`.
     pub fn new() -> Result<BurstPage, Error> {
         let bytes = guest::BURST_PAGE_BYTES as usize;
-        let backing = Arc::new(Backing::new("wirelet-burst", bytes, Pages::Small)?);
+        let (name, at) = ("wirelet-burst", guest::BURST_PAGE);
+        let backing = Arc::new(Backing::seen_at(name, bytes, Pages::Small, at)?);
         Ok(BurstPage { backing, places: [0; BURST_MAX] })
     }
 
@@ -85,9 +86,7 @@ impl BurstPage {
     /// packet. No prefetch of the packet: tried, and programs got slower by 5 to 15 % (measured).
     #[inline]
     pub fn write(&mut self, region: &Region, header: &BurstHeader, mbufs: &[Mbuf], live: &[u8]) {
-        // SAFETY: the page is larger than the header, aligned, and only this lcore writes it now:
-        // no program runs on it.
-        unsafe { self.backing.base().cast::<BurstHeader>().write(*header) };
+        self.head(header);
         assert!(live.len() <= mbufs.len() && mbufs.len() <= BURST_MAX);
         let frame_bytes = region.frame_bytes() as u32;
         if live.len() == mbufs.len() {
@@ -98,6 +97,24 @@ impl BurstPage {
             for (index, &live) in live.iter().enumerate() {
                 self.describe(index, &mbufs[usize::from(live)], frame_bytes);
             }
+        }
+    }
+
+    /// Field by field, in the width in which each was stored just before: a copy of the whole would
+    /// be done 16 bytes at a time, and such a load waits until the narrower stores are in the cache
+    /// (8 ns per call of a program, measured). Volatile is what keeps the compiler from that.
+    #[inline(always)]
+    fn head(&mut self, header: &BurstHeader) {
+        let page = self.backing.base().cast::<BurstHeader>();
+        // SAFETY: the page is larger than the header, aligned, and only this lcore writes it now:
+        // no program runs on it.
+        unsafe {
+            (&raw mut (*page).count).write_volatile(header.count);
+            (&raw mut (*page).lcore).write_volatile(header.lcore);
+            (&raw mut (*page).generation).write_volatile(header.generation);
+            (&raw mut (*page).flags).write_volatile(header.flags);
+            (&raw mut (*page).now_ns).write_volatile(header.now_ns);
+            (&raw mut (*page).reserved).write([0; 5]);
         }
     }
 
@@ -139,6 +156,37 @@ impl BurstPage {
             return false;
         }
         mbuf.mark = mark;
+        true
+    }
+
+    /// How many packets, from the first on, pass and are where they were, which is what most
+    /// programs do to all of them; their marks are taken over. A loop of its own: the one that looks
+    /// at everything that a program may have done takes twice as long (measured in a chain of four,
+    /// 1 ns per packet and program).
+    #[inline]
+    pub fn passed(&self, mbufs: &mut [Mbuf], live: &[u8]) -> usize {
+        assert!(live.len() <= mbufs.len() && mbufs.len() <= BURST_MAX);
+        if live.len() == mbufs.len() {
+            let mut all = mbufs.iter_mut().enumerate();
+            return all
+                .position(|(index, mbuf)| !self.take_passed(index, mbuf))
+                .unwrap_or(live.len());
+        }
+        let mut some = live.iter().enumerate();
+        let stays = |(index, &live)| !self.take_passed(index, &mut mbufs[usize::from(live)]);
+        some.position(stays).unwrap_or(live.len())
+    }
+
+    #[inline(always)]
+    fn take_passed(&self, index: usize, mbuf: &mut Mbuf) -> bool {
+        let descriptor = self.descriptor(index);
+        // SAFETY: as in `take`.
+        let place = unsafe { descriptor.cast::<u64>().read() };
+        if self.verdict(index) != Verdict::Pass as u8 || place != self.places[index] {
+            return false;
+        }
+        // SAFETY: as in `take`.
+        mbuf.mark = unsafe { (&raw const (*descriptor).mark).read() };
         true
     }
 

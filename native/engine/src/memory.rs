@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 use wirelet_abi::{Error, ErrorCode, guest};
-use wirelet_packet::Backing;
+use wirelet_packet::{ALIAS_BYTES, Backing};
 
 /// Address space of one instance: all that 32 bits reach.
 pub const RESERVATION_BYTES: usize = 4 << 30;
 /// Behind it: what a load with the largest constant offset can reach past 4 GiB.
 pub const GUARD_BYTES: usize = 4 << 30;
-/// hugetlb mappings must begin at a multiple of their page.
-const ALIGNMENT: usize = 2 << 20;
+/// So that a window has one address to the first-level cache in every program, and native code's; a
+/// multiple of the largest page, at which hugetlb mappings must begin.
+const ALIGNMENT: usize = ALIAS_BYTES;
 
 thread_local! {
     /// The memory that the instantiation under way on this thread has made, or why it could not:

@@ -236,18 +236,12 @@ fn run_fallback(
 /// Reads every descriptor back. Returns the fault of the first one that lies, if one does.
 #[inline]
 fn settle(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Fault, Vec<u8>)> {
-    let frame_bytes = way.frames.region().frame_bytes() as u32;
-    let (mut passing, mut passed, mut lie) = (0, 0, None);
-    for index in 0..burst.live_count {
+    let live = &burst.live[..burst.live_count];
+    let first = way.page.passed(&mut burst.mbufs[..burst.count], live);
+    slot.stats.verdicts[Verdict::Pass as usize] += first as u64;
+    let (mut passing, mut lie) = (first, None);
+    for index in first..burst.live_count {
         let live = burst.live[index];
-        let mbuf = &mut burst.mbufs[usize::from(live)];
-        if way.page.verdict(index) == Verdict::Pass as u8 && way.page.take(index, mbuf, frame_bytes)
-        {
-            burst.live[passing] = live;
-            passing += 1;
-            passed += 1;
-            continue;
-        }
         match decide(slot, burst, way, index) {
             Outcome::Passes => {
                 burst.live[passing] = live;
@@ -260,7 +254,6 @@ fn settle(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Faul
             }
         }
     }
-    slot.stats.verdicts[Verdict::Pass as usize] += passed;
     burst.live_count = passing;
     lie
 }

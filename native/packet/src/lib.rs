@@ -15,7 +15,7 @@ mod region;
 pub mod ring;
 mod waker;
 
-pub use backing::{Backing, Pages};
+pub use backing::{ALIAS_BYTES, Backing, Pages};
 pub use mbuf::Mbuf;
 pub use pool::FrameCache;
 pub use region::{FrameState, Region, RegionConfig};

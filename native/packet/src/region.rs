@@ -72,10 +72,11 @@ impl Region {
 
     /// Hugepages are used when they are there; their absence is no error.
     fn allocate(bytes: usize, hugepages: bool) -> Result<Backing, Error> {
-        if hugepages && let Ok(backing) = Backing::new("wirelet-region", bytes, Pages::Huge) {
+        let (name, at) = ("wirelet-region", guest::PACKET_WINDOW);
+        if hugepages && let Ok(backing) = Backing::seen_at(name, bytes, Pages::Huge, at) {
             return Ok(backing);
         }
-        Backing::new("wirelet-region", bytes, Pages::Small)
+        Backing::seen_at(name, bytes, Pages::Small, at)
     }
 
     /// The memory, to map it into programs.
