@@ -78,22 +78,31 @@ impl Port {
         Ok(())
     }
 
-    /// Gives packets to the device; returns how many it took. `number` is this port's.
+    /// Gives packets to the device; returns how many it took, and whether all of those came in by
+    /// one port. `number` is this port's.
     #[inline]
-    pub fn transmit(&mut self, frames: &mut FrameCache, burst: &[Mbuf], number: u16) -> usize {
+    pub fn transmit(
+        &mut self,
+        frames: &mut FrameCache,
+        burst: &[Mbuf],
+        number: u16,
+    ) -> (usize, bool) {
         let device = &mut **self.device.as_mut().expect("the caller has looked");
         let sent = match &mut self.trace_tx {
             None => device.tx_burst(frames, burst),
             Some(tracer) => watch::send(tracer, device, frames, burst, number),
         };
         assert!(sent <= burst.len(), "a device took more than there was");
-        let bytes: u64 = burst[..sent].iter().map(|mbuf| u64::from(mbuf.length)).sum();
+        let Some(last) = burst[..sent].last() else { return (0, true) };
+        self.last_ingress = last.port;
+        let (mut bytes, mut others) = (0, 0);
+        for mbuf in &burst[..sent] {
+            bytes += u64::from(mbuf.length);
+            others |= mbuf.port ^ last.port;
+        }
         self.stats.tx_packets += sent as u64;
         self.stats.tx_bytes += bytes;
-        if let Some(mbuf) = burst[..sent].last() {
-            self.last_ingress = mbuf.port;
-        }
-        sent
+        (sent, others == 0)
     }
 
     /// Takes over what the device counts itself. Returns packets that it had taken and then could

@@ -82,10 +82,15 @@ impl Exit<'_> {
     #[inline]
     pub(crate) fn send(&mut self, egress: u16, packets: &mut [Mbuf]) {
         let port = &self.ports[usize::from(egress)];
-        let padded = port.limits.padded_bytes;
-        let fits =
-            |mbuf: &Mbuf| port.sends(mbuf.length).is_ok() && usize::from(mbuf.length) >= padded;
-        let packets = match packets.iter().all(fits) {
+        let (mut shortest, mut longest) = (u16::MAX, 0);
+        for mbuf in &*packets {
+            shortest = shortest.min(mbuf.length);
+            longest = longest.max(mbuf.length);
+        }
+        let fits = port.sends(shortest).is_ok()
+            && port.sends(longest).is_ok()
+            && usize::from(shortest) >= port.limits.padded_bytes;
+        let packets = match fits {
             true => packets,
             false => {
                 let kept = self.trim(egress, packets);
@@ -106,10 +111,11 @@ impl Exit<'_> {
 
     #[inline]
     fn transmit(&mut self, egress: u16, packets: &[Mbuf]) -> usize {
-        let sent = self.ports[usize::from(egress)].transmit(self.frames, packets, egress);
+        let port = &mut self.ports[usize::from(egress)];
+        let (sent, one_ingress) = port.transmit(self.frames, packets, egress);
         let Some(first) = packets.first() else { return 0 };
         // One ingress for all, but for packets that other lcores handed over.
-        if packets[..sent].iter().all(|mbuf| mbuf.port == first.port) {
+        if one_ingress {
             self.ports[usize::from(first.port)].stats.forwarded_packets += sent as u64;
         } else {
             for mbuf in &packets[..sent] {
