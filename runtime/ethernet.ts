@@ -109,7 +109,10 @@ export class Ethernet {
     const first = load<u64>(changetype<usize>(this), 0);
     const last = load<u32>(changetype<usize>(this), 8);
     // In memory: d0-d5 s0 s1 | s2-s5 becomes s0-s5 d0 d1 | d2-d5.
-    store<u64>(changetype<usize>(this), ((first >> 48) ^ ((<u64>last) << 16)) ^ (first << 48), 0);
+    // Exclusive, though nothing overlaps: an inclusive OR of these becomes a double shift, which
+    // AMD's processors take apart into six steps (3 % of the program's time).
+    const exchanged = (first >> 48) ^ ((<u64>last) << 16) ^ (first << 48);
+    store<u64>(changetype<usize>(this), exchanged, 0);
     store<u32>(changetype<usize>(this), <u32>(first >> 16), 8);
   }
 }

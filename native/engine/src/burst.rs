@@ -160,9 +160,9 @@ impl BurstPage {
     }
 
     /// How many packets, from the first on, pass and are where they were, which is what most
-    /// programs do to all of them; their marks are taken over. A loop of its own: the one that looks
-    /// at everything that a program may have done takes twice as long (measured in a chain of four,
-    /// 1 ns per packet and program).
+    /// programs do to all of them; their marks are taken over. A loop of its own: the one that
+    /// looks at all that a program may have done takes 1 ns longer per packet and program (measured
+    /// in a chain of four).
     #[inline]
     pub fn passed(&self, mbufs: &mut [Mbuf], live: &[u8]) -> usize {
         assert!(live.len() <= mbufs.len() && mbufs.len() <= BURST_MAX);

@@ -11,7 +11,7 @@ const SMALL_PAGE_BYTES: usize = 4096;
 /// Addresses that differ by a multiple of this are one address to a first-level cache that guesses
 /// its way by a hash of the address's bits 12 to 27 (AMD, since Zen). Two mappings of the same
 /// memory that differ in these bits take each line from the second level each time the other one
-/// has touched it (measured: 1.2 ns instead of 0.6 to write a line by one and read it by the other).
+/// has touched it: 1.2 ns instead of 0.6 to write a line by one and read it by the other.
 pub const ALIAS_BYTES: usize = 1 << 28;
 /// Linux 6.1; the libc crate does not have it for every target.
 const MADV_COLLAPSE: libc::c_int = 25;
