@@ -26,11 +26,11 @@
    local.get $2
    i64.const 48
    i64.shr_u
-   i64.or
+   i64.xor
    local.get $2
    i64.const 48
    i64.shl
-   i64.or
+   i64.xor
    i64.store
    local.get $0
    local.get $2
