@@ -1,5 +1,6 @@
 /** `npm run docs`: writes what documents repeat of the code. Tests fail when they differ. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { burstPicture, burstRows } from './bursts.js';
 import { DEVICE_SOURCES, deviceOptions, dropReasons, limits, withRows } from './tables.js';
 
 const ROOT = new URL('../', import.meta.url);
@@ -21,3 +22,9 @@ const devices = Object.entries(DEVICE_SOURCES).reduce(
 );
 writeFileSync(new URL('docs/devices.md', ROOT), devices);
 process.stdout.write('docs/devices.md\n');
+
+const bursts = JSON.parse(read('bench/results/bursts.json'));
+const performance = withRows(read('docs/performance.md'), 'Bursts and chains', burstRows(bursts));
+writeFileSync(new URL('docs/performance.md', ROOT), performance);
+writeFileSync(new URL('docs/bursts.svg', ROOT), burstPicture(bursts));
+process.stdout.write('docs/performance.md\ndocs/bursts.svg\n');

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DRIVERS, WRAPPERS } from '../host/src/device.js';
+import { burstPicture, burstRows } from '../scripts/bursts.js';
 import { DEVICE_SOURCES, deviceOptions, dropReasons, limits, withRows } from '../scripts/tables.js';
 import { blocksOf, linksOf } from './docs/blocks.js';
 import { Clone } from './docs/clone.js';
@@ -62,6 +63,18 @@ describe('architecture.md repeats what native/abi declares', () => {
     const rows = dropReasons(read('native/abi/src/drops.rs'));
     expect(rows.length).toBeGreaterThan(10);
     expect(text, 'run `npm run docs`').toBe(withRows(text, 'Drop reasons', rows));
+  });
+});
+
+describe('performance.md shows what was measured', () => {
+  const results: Parameters<typeof burstRows>[0] = JSON.parse(read('bench/results/bursts.json'));
+
+  test('bursts and chains, as a table and as a picture', () => {
+    const text = read('docs/performance.md');
+    const rows = burstRows(results);
+    expect(rows.map((cells) => cells.length)).toEqual([6, 6, 6, 6]);
+    expect(text, 'run `npm run docs`').toBe(withRows(text, 'Bursts and chains', rows));
+    expect(read('docs/bursts.svg'), 'run `npm run docs`').toBe(burstPicture(results));
   });
 });
 
