@@ -1,5 +1,5 @@
 /**
- * Burst sizes and chains: the table and the picture of docs/performance.md, out of the raw samples of
+ * Burst sizes and chains: table and picture of docs/performance.md, out of the raw samples of
  * `npm run bench:bursts`.
  */
 
