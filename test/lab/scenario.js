@@ -151,11 +151,7 @@ async function checkCut(machine) {
 }
 
 async function checkStop(machine) {
-  machine.tell('stop');
-  const { data } = JSON.parse(await machine.said('report'));
-  assert.equal(await machine.said('stopped'), '130');
-  assert.equal(data.conservation.exact, true, JSON.stringify(data.conservation));
-  assert.equal(data.stats.framesUsed, 0, 'frames in use after the stop');
+  const data = await stopped(machine);
   const codes = data.errors.map(({ code }) => code);
   assert.deepEqual(codes, []);
   const ports = ['a', 'b'].map((name) => data.stats.ports[name]);
@@ -168,6 +164,49 @@ async function checkStop(machine) {
   );
   const received = ports.map(({ rx }) => rx);
   return `clean stop: ${received.join(' and ')} frames received, all accounted for, none in use`;
+}
+
+/** A NIC is taken out of its slot while frames flow: its port ends, the other one goes on. */
+async function checkUnplug(machine) {
+  const { wires } = machine;
+  let out = false;
+  const started = performance.now();
+  const unplugging = machine.unplug(0).finally(() => {
+    out = true;
+  });
+  unplugging.catch(() => {});
+  let number = 0;
+  while (!out) {
+    await send(wires, number, number + 10);
+    number += 10;
+  }
+  await unplugging;
+  const took = ((performance.now() - started) / 1000).toFixed(1);
+  await send(wires, number, number + 50);
+  await pause(SETTLE_MS);
+  const { stats, errors } = await stopped(machine);
+  const { a, b } = stats.ports;
+  assert.deepEqual([a.finished, a.link], [true, 'down']);
+  assert.ok(a.rx < number + 50 * LEAST, `${a.rx} frames received by a NIC that is not there`);
+  // What came by the other one since then is counted, and has nowhere to go.
+  assert.ok(b.drops.tx_error >= 50 * LEAST, `${b.drops.tx_error} frames for a NIC that is gone`);
+  assert.ok(b.rx >= (number + 50) * LEAST, `${b.rx} frames received by the other NIC`);
+  assert.deepEqual(
+    errors.map(({ code }) => code),
+    ['WIRELET_E_INTERFACE_GONE'],
+  );
+  const frames = `under ${2 * number} frames`;
+  return `unplugged ${frames}: let go in ${took} s, its port at its end, the other one goes on`;
+}
+
+/** Stops the appliance; whatever happened, every frame has an outcome. Returns its report. */
+async function stopped(machine) {
+  machine.tell('stop');
+  const { data } = JSON.parse(await machine.said('report'));
+  assert.equal(await machine.said('stopped'), '130');
+  assert.equal(data.conservation.exact, true, JSON.stringify(data.conservation));
+  assert.equal(data.stats.framesUsed, 0, 'frames in use after the stop');
+  return data;
 }
 
 /** Everything with one machine; returns a line for each thing that was shown. */
@@ -196,8 +235,7 @@ export async function checkNic(machine) {
   await send(wires, 0, 50);
   await checkRun(wires, 0, 50, 'macswap');
   clear(wires);
-  machine.tell('stop');
-  await machine.said('stopped');
   lines.push('a second start works');
+  lines.push(await checkUnplug(machine));
   return lines;
 }
