@@ -11,9 +11,12 @@ import { hostTool, kernelOf } from './packages.js';
 export const NICS = {
   e1000: 'e1000',
   e1000e: 'e1000e',
+  igb: 'igb',
   virtio: 'virtio-net-pci,disable-legacy=on,iommu_platform=on',
   vmxnet3: 'vmxnet3',
 };
+/** Those that spread flows over queues. */
+export const RSS = ['igb'];
 const MACHINE = ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2'];
 const BARE = ['-m', '1536', '-nodefaults', '-no-user-config', '-nographic', '-no-reboot'];
 const IOMMU = ['-device', 'intel-iommu,intremap=on,caching-mode=on'];
