@@ -9,28 +9,29 @@ const SOCKET = '/run/lab.sock';
 const [a, b] = process.argv.slice(2);
 const say = (...words) => console.log(['lab:', ...words].join(' '));
 
-writeFileSync(
-  '/lab/wirelet.config.json',
-  JSON.stringify({
-    lcores: 1,
-    frames: 4096,
-    ports: { a: `dpdk:${a}?rxd=512&txd=512`, b: `dpdk:${b}?rxd=512&txd=512` },
-    forward: { a: 'b', b: 'a' },
-    programs: { app: { source: './testpmd.wasm', redirectTo: ['a', 'b'] } },
-    pipeline: ['app'],
-    dpdk: {
-      eal: [
-        '--log-level=lib.eal:debug',
-        '--in-memory',
-        '--iova-mode=va',
-        '-a',
-        '0000:00:00.0',
-        '-m',
-        '128',
-      ],
-    },
-  }),
-);
+const MACSWAP = {
+  lcores: 1,
+  ports: { a: `dpdk:${a}?rxd=512&txd=512`, b: `dpdk:${b}?rxd=512&txd=512` },
+  forward: { a: 'b', b: 'a' },
+  programs: { app: { source: './testpmd.wasm', redirectTo: ['a', 'b'] } },
+};
+
+/** Two lcores; ports that are not paired sit on different ones. */
+const flows = (affinity, queues) => ({
+  lcores: 2,
+  ports: {
+    a: { device: `dpdk:${a}?rxd=512&txd=512`, queues },
+    b: { device: `dpdk:${b}?rxd=512&txd=512`, queues },
+  },
+  programs: { app: { source: './where.wasm', redirectTo: ['a', 'b'], affinity } },
+});
+
+function configure(config) {
+  const eal = ['--log-level=lib.eal:debug', '--in-memory', '--iova-mode=va'];
+  const dpdk = { eal: [...eal, '-a', '0000:00:00.0', '-m', '128'] };
+  const whole = { frames: 4096, pipeline: ['app'], dpdk, ...config };
+  writeFileSync('/lab/wirelet.config.json', JSON.stringify(whole));
+}
 
 function start(...args) {
   const child = spawn(process.execPath, [WIRELET, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -76,14 +77,22 @@ const ACTIONS = {
     say('report', appliance.stdout.trim());
     say('stopped', status);
   },
-  /** A second time: what a clean stop is for. */
-  again: run,
+  /** The first time and again: what a clean stop is for. */
+  async again() {
+    configure(MACSWAP);
+    await run();
+  },
+  async flows(affinity, queues) {
+    configure(flows(affinity, Number(queues)));
+    await run();
+  },
   end() {
     process.exit(0);
   },
 };
 
-await run();
+await ACTIONS.again();
 for await (const line of createInterface({ input: process.stdin })) {
-  await ACTIONS[line.trim()]?.();
+  const [action, ...words] = line.trim().split(' ');
+  await ACTIONS[action]?.(...words);
 }

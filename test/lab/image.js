@@ -115,9 +115,13 @@ function addProject(root) {
   }
   const programs = join(root, 'lab');
   mkdirSync(programs);
-  for (const name of ['testpmd', 'l2fwd']) {
-    const source = join(ROOT, 'programs', name);
-    const out = join(programs, `${name}.wasm`);
+  const sources = [
+    join(ROOT, 'programs/testpmd'),
+    join(ROOT, 'programs/l2fwd'),
+    join(HERE, 'where'),
+  ];
+  for (const source of sources) {
+    const out = join(programs, `${basename(source)}.wasm`);
     const command = [join(ROOT, 'host/bin/wirelet.js'), 'build', source, '-o', out, '--quiet'];
     execFileSync(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
   }

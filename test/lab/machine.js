@@ -3,17 +3,20 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { rmSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { join } from 'node:path';
+import { tellMonitor } from './monitor.js';
 import { hostTool, kernelOf } from './packages.js';
 
 /** QEMU's names. virtio behind an IOMMU must be modern, and be told so. */
 export const NICS = {
   e1000: 'e1000',
   e1000e: 'e1000e',
+  igb: 'igb',
   virtio: 'virtio-net-pci,disable-legacy=on,iommu_platform=on',
   vmxnet3: 'vmxnet3',
 };
+/** Those that spread flows over queues. */
+export const RSS = ['igb'];
 const MACHINE = ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2'];
 const BARE = ['-m', '1536', '-nodefaults', '-no-user-config', '-nographic', '-no-reboot'];
 const IOMMU = ['-device', 'intel-iommu,intremap=on,caching-mode=on'];
@@ -86,8 +89,11 @@ export class Machine {
     const nics = machine.wires.flatMap((wire, index) => [
       '-netdev',
       wire.netdev(`wire${index}`),
+      // A slot of its own for each: what is on the root bus can't be taken out.
       '-device',
-      `${NICS[nic]},id=nic${index},netdev=wire${index},addr=1${index},romfile=`,
+      `pcie-root-port,id=slot${index},chassis=${index},addr=1${index}`,
+      '-device',
+      `${NICS[nic]},id=nic${index},netdev=wire${index},bus=slot${index},romfile=`,
     ]);
     const data = ['usr/share/qemu', 'usr/share/seabios'].flatMap((each) => [
       '-L',
@@ -137,24 +143,13 @@ export class Machine {
   }
 
   /** Takes the cable of a NIC out, or plugs it in again. */
-  async setLink(index, up) {
-    const socket = createConnection(this.#monitor);
-    let output = '';
-    socket.setEncoding('utf8').on('data', (text) => {
-      output += text;
-    });
-    const replies = async (count) => {
-      while (output.split('"return"').length - 1 < count) {
-        if (output.includes('"error"')) throw new Error(output);
-        await new Promise((done) => setTimeout(done, 20));
-      }
-    };
-    socket.write('{"execute":"qmp_capabilities"}\n');
-    await replies(1);
-    const request = { execute: 'set_link', arguments: { name: `nic${index}`, up } };
-    socket.write(`${JSON.stringify(request)}\n`);
-    await replies(2);
-    socket.destroy();
+  setLink(index, up) {
+    return tellMonitor(this.#monitor, 'set_link', { name: `nic${index}`, up });
+  }
+
+  /** Takes a NIC out of its slot; done when the guest's kernel has let go of it. */
+  unplug(index) {
+    return tellMonitor(this.#monitor, 'device_del', { id: `nic${index}` }, 'DEVICE_DELETED');
   }
 
   async off() {

@@ -1,19 +1,12 @@
 // What is done with each NIC, and what has to come of it.
 import assert from 'node:assert/strict';
+import { checkFlows } from './flows.js';
+import { clear, LEAST, pause, SETTLE_MS, send, stopped, until, waitForLink } from './steps.js';
 
 const [A, B] = ['020000000a01', '020000000b02'];
 const SIZES = [60, 1514];
 const PACKETS = 400;
-/** A machine in software takes a few thousand in a second. */
-const PAUSE_MS = 4;
-const PATIENCE_MS = 60_000;
 const HEADER_BYTES = 14;
-/** Share of the frames that must get through, and how long the last ones may take. */
-const LEAST = 0.9;
-const SETTLE_MS = 500;
-
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-
 /** Frame `number` from one side, of a size that it chooses; every byte of it is known. */
 function frame(side, number) {
   const [destination, source] = side === 0 ? [B, A] : [A, B];
@@ -30,22 +23,6 @@ function swapped(bytes) {
   bytes.copy(copy, 0, 6, 12);
   bytes.copy(copy, 6, 0, 6);
   return copy;
-}
-
-async function until(condition, what) {
-  const end = performance.now() + PATIENCE_MS;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`never: ${what()}`);
-    await pause(20);
-  }
-}
-
-/** Sends frames `from` to `to` by both wires. */
-async function send(wires, from, to) {
-  for (let number = from; number < to; number++) {
-    for (const side of [0, 1]) wires[side].send(frame(side, number));
-    await pause(PAUSE_MS);
-  }
 }
 
 /** Frames that one side sent and the other got: their number, and whether macs were swapped. */
@@ -83,23 +60,6 @@ async function checkRun(wires, from, to, how) {
   return wires.reduce((missing, { frames }) => missing + sent - frames.length, 0);
 }
 
-const clear = (wires) => {
-  for (const wire of wires) wire.frames.length = 0;
-};
-
-/** The first frames may be lost while links come up; then all must come. */
-async function waitForLink(wires) {
-  await until(
-    () => {
-      for (const side of [0, 1]) wires[side].send(frame(side, 0));
-      return wires.every(({ frames }) => frames.length > 0);
-    },
-    () => 'a frame in each direction',
-  );
-  await pause(500);
-  clear(wires);
-}
-
 /** While frames flow each is macswap's or l2fwd's, and none macswap's after l2fwd's first. */
 async function swapUnderTraffic(machine) {
   const { wires } = machine;
@@ -113,11 +73,11 @@ async function swapUnderTraffic(machine) {
   let number = PACKETS;
   machine.tell('swap');
   while (!done) {
-    await send(wires, number, number + 10);
+    await send(wires, frame, number, number + 10);
     number += 10;
   }
   assert.equal(await swapping, '0', 'the exit status of wirelet swap');
-  await send(wires, number, number + 50);
+  await send(wires, frame, number, number + 50);
   number += 50;
   const missing = await checkRun(wires, PACKETS, number);
   for (const side of [0, 1]) {
@@ -137,25 +97,21 @@ async function checkCut(machine) {
   const { wires } = machine;
   await machine.setLink(0, false);
   await pause(1500);
-  await send(wires, 0, 20);
+  await send(wires, frame, 0, 20);
   await pause(1000);
   const counts = wires.map(({ frames }) => frames.length);
   assert.deepEqual(counts, [0, 0], 'frames through a cable that is out');
   machine.tell('status');
   const status = await machine.said('status');
   await machine.setLink(0, true);
-  await waitForLink(wires);
+  await waitForLink(wires, frame);
   return /"link":"down"/.test(status)
     ? 'cable out: nothing through, and `wirelet status` says down; in again: frames again'
     : 'cable out: nothing through (the driver does not tell the link); in again: frames again';
 }
 
 async function checkStop(machine) {
-  machine.tell('stop');
-  const { data } = JSON.parse(await machine.said('report'));
-  assert.equal(await machine.said('stopped'), '130');
-  assert.equal(data.conservation.exact, true, JSON.stringify(data.conservation));
-  assert.equal(data.stats.framesUsed, 0, 'frames in use after the stop');
+  const data = await stopped(machine);
   const codes = data.errors.map(({ code }) => code);
   assert.deepEqual(codes, []);
   const ports = ['a', 'b'].map((name) => data.stats.ports[name]);
@@ -170,8 +126,55 @@ async function checkStop(machine) {
   return `clean stop: ${received.join(' and ')} frames received, all accounted for, none in use`;
 }
 
+/** A NIC is taken out of its slot while frames flow: its port ends, the other one goes on. */
+async function checkUnplug(machine) {
+  const { wires } = machine;
+  let out = false;
+  const started = performance.now();
+  const unplugging = machine.unplug(0).finally(() => {
+    out = true;
+  });
+  unplugging.catch(() => {});
+  let number = 0;
+  while (!out) {
+    await send(wires, frame, number, number + 10);
+    number += 10;
+  }
+  await unplugging;
+  const took = ((performance.now() - started) / 1000).toFixed(1);
+  await send(wires, frame, number, number + 50);
+  await pause(SETTLE_MS);
+  const { stats, errors } = await stopped(machine);
+  const { a, b } = stats.ports;
+  assert.deepEqual([a.finished, a.link], [true, 'down']);
+  assert.ok(a.rx < number + 50 * LEAST, `${a.rx} frames received by a NIC that is not there`);
+  // What came by the other one since then is counted, and has nowhere to go.
+  assert.ok(b.drops.tx_error >= 50 * LEAST, `${b.drops.tx_error} frames for a NIC that is gone`);
+  assert.ok(b.rx >= (number + 50) * LEAST, `${b.rx} frames received by the other NIC`);
+  assert.deepEqual(
+    errors.map(({ code }) => code),
+    ['WIRELET_E_INTERFACE_GONE'],
+  );
+  const frames = `under ${2 * number} frames`;
+  return `unplugged ${frames}: let go in ${took} s, its port at its end, the other one goes on`;
+}
+
+/** Two lcores: the NIC's RSS keeps flows apart, or, where it has none, we do. */
+async function checkAffinity(machine, rss) {
+  machine.tell(rss ? 'flows flow 2' : 'flows symmetric 1');
+  await machine.said('running');
+  const flows = await checkFlows(machine, rss);
+  const { stats, errors } = await stopped(machine);
+  assert.deepEqual(errors, []);
+  const steered = stats.ports.a.steered + stats.ports.b.steered;
+  assert.equal(steered > 0, !rss, `${steered} packets steered`);
+  return rss
+    ? `RSS: ${flows}; the hash in the descriptor is Toeplitz's`
+    : `one queue: ${flows}, both directions together; ${steered} packets steered by a ring`;
+}
+
 /** Everything with one machine; returns a line for each thing that was shown. */
-export async function checkNic(machine) {
+export async function checkNic(machine, rss) {
   const { wires } = machine;
   const lines = [];
   for (const _ of [0, 1]) {
@@ -181,8 +184,8 @@ export async function checkNic(machine) {
     lines.push(`${name} is ${vendor}:${device}, by vfio-pci`);
   }
   await machine.said('running');
-  await waitForLink(wires);
-  await send(wires, 0, PACKETS);
+  await waitForLink(wires, frame);
+  await send(wires, frame, 0, PACKETS);
   const missing = await checkRun(wires, 0, PACKETS, 'macswap');
   const came = 2 * PACKETS - missing;
   lines.push(`macswap: ${came} of ${2 * PACKETS} frames, 60 and 1,514 bytes, every byte right`);
@@ -190,14 +193,14 @@ export async function checkNic(machine) {
   lines.push(await swapUnderTraffic(machine));
   lines.push(await checkCut(machine));
   lines.push(await checkStop(machine));
+  lines.push(await checkAffinity(machine, rss));
   machine.tell('again');
   await machine.said('running');
-  await waitForLink(wires);
-  await send(wires, 0, 50);
+  await waitForLink(wires, frame);
+  await send(wires, frame, 0, 50);
   await checkRun(wires, 0, 50, 'macswap');
   clear(wires);
-  machine.tell('stop');
-  await machine.said('stopped');
   lines.push('a second start works');
+  lines.push(await checkUnplug(machine));
   return lines;
 }

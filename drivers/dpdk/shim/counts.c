@@ -79,7 +79,10 @@ void wirelet_read_port(struct wirelet_port *port, struct wirelet_port_stats *sta
         stats->rx_no_frame = counts.rx_nombuf;
         stats->tx_errors = counts.oerrors;
     }
-    stats->removed = rte_eth_dev_is_removed(port->id) == 1;
+    // Few drivers tell the latter.
+    stats->removed = __atomic_load_n(&port->removed, __ATOMIC_RELAXED) ||
+                     rte_eth_dev_is_removed(port->id) == 1;
+    if (stats->removed) stats->link_up = 0;
     if (port->xstat_count > 0) {
         rte_eth_xstats_get_by_id(port->id, port->xstat_ids, stats->xstats, port->xstat_count);
     }

@@ -42,7 +42,8 @@ static int find(const char *devargs, uint16_t *id, char *message) {
     return 0;
 }
 
-// A device on a bus reads and writes the frames by itself: it needs to know where they are.
+// A device on a bus reads and writes the frames by itself: it needs to know where they are. Devices
+// behind vfio-pci share one map: it stays until the last port of the pool is closed.
 static int map_for_dma(struct wirelet_port *port, char *message) {
     const struct wirelet_pool_config *memory = &port->pool->config;
     const char *bus = rte_bus_name(rte_dev_bus(port->device));
@@ -55,6 +56,7 @@ static int map_for_dma(struct wirelet_port *port, char *message) {
     const uint64_t address = port->pool->bus_address;
     if (rte_dev_dma_map(port->device, memory->base, address, memory->bytes) == 0) {
         port->dma_mapped = true;
+        port->pool->dma_ports++;
         return 0;
     }
     if (rte_errno == ENOTSUP && strcmp(bus, "pci") != 0) return 0;
@@ -63,7 +65,7 @@ static int map_for_dma(struct wirelet_port *port, char *message) {
 
 static void unmap(struct wirelet_port *port) {
     const struct wirelet_pool_config *memory = &port->pool->config;
-    if (!port->dma_mapped) return;
+    if (!port->dma_mapped || --port->pool->dma_ports > 0) return;
     rte_dev_dma_unmap(port->device, memory->base, port->pool->bus_address, memory->bytes);
 }
 
@@ -165,7 +167,22 @@ static int start(const struct wirelet_port_config *config, uint16_t id,
     return 0;
 }
 
+// The kernel asks for a device back (`device_del`, a slot's button): vfio-pci tells EAL's interrupt
+// thread, and whoever looks at the port finds it removed. The kernel waits until the port is closed.
+static void asked_back(const char *name, enum rte_dev_event_type event, void *opaque) {
+    struct wirelet_port *port = opaque;
+    (void)name;
+    if (event == RTE_DEV_EVENT_REMOVE) __atomic_store_n(&port->removed, true, __ATOMIC_RELAXED);
+}
+
+static void unwatch(struct wirelet_port *port) {
+    const char *name = rte_dev_name(port->device);
+    // While the callback runs it can't be taken away; it is a store.
+    while (rte_dev_event_callback_unregister(name, asked_back, port) == -EAGAIN) rte_pause();
+}
+
 static void unplug(struct wirelet_port *port) {
+    unwatch(port);
     rte_eth_dev_stop(port->id);
     unmap(port);
     rte_eth_dev_close(port->id);
@@ -195,6 +212,7 @@ int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_p
     port->id = id;
     taken[id] = true;
     memset(info, 0, sizeof(*info));
+    rte_dev_event_callback_register(rte_dev_name(port->device), asked_back, port);
     error = map_for_dma(port, message);
     if (error == 0) error = start(config, id, info, message);
     if (error < 0) {

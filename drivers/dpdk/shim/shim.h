@@ -29,6 +29,8 @@ struct wirelet_pool {
     uint64_t bus_address;
     // Frames that DPDK has: taken by the mempool or sent, and neither given back nor received.
     int64_t held;
+    // Open ports whose devices read and write the frames by themselves.
+    uint32_t dma_ports;
     // From when it is populated to when it is freed: before and after, objects are only counted.
     bool ready;
 };
@@ -52,6 +54,7 @@ struct wirelet_port {
     uint16_t id;
     uint16_t queues;
     bool dma_mapped;
+    // Set by EAL's interrupt thread.
     bool removed;
     uint32_t xstat_count;
     uint64_t xstat_ids[WIRELET_XSTATS_MAX];

@@ -101,16 +101,19 @@ impl Eal {
     /// Runs `work` on EAL's thread and waits for it. A panic there is a panic here.
     pub(super) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = mpsc::channel();
-        let job: Job = Box::new(move || {
+        self.post(move || {
             let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
         });
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.send(job).expect("EAL's thread serves until the process ends");
-        drop(jobs);
         match result.recv().expect("every job is run") {
             Ok(value) => value,
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    /// Has EAL's thread do `work`, after what it was given before.
+    pub(super) fn post(&self, work: impl FnOnce() + Send + 'static) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.send(Box::new(work)).expect("EAL's thread serves until the process ends");
     }
 
     /// Looks at `port` now and then, as long as it is there.

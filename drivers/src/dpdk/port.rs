@@ -1,10 +1,10 @@
-//! A port of DPDK's, shared by its queues; the last one that closes stops and unplugs it.
+//! A port of DPDK's, shared by its queues; the last one that lets go of it stops and unplugs it.
 
 use std::array;
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wirelet_abi::plugin::{
     self, DRIVER_XSTATS_MAX, MESSAGE_BYTES, PortConfig, PortInfo, PortStats,
@@ -31,9 +31,21 @@ pub(super) struct Port {
     names: &'static [&'static str],
     /// As the last look found it.
     seen: Seen,
+    /// Queues that may still call the plugin.
+    used_queues: AtomicUsize,
+    /// Queues that nobody has closed.
     open_queues: AtomicUsize,
-    /// `None` once it is closed. Locked while somebody looks at it.
-    pool: Mutex<Option<Arc<Pool>>>,
+    /// Locked while somebody looks at it.
+    held: Mutex<Held>,
+}
+
+/// What an open port has.
+#[derive(Debug)]
+struct Held {
+    /// Whether DPDK has the port.
+    plugged: bool,
+    /// `None` once all queues are closed.
+    pool: Option<Arc<Pool>>,
 }
 
 // SAFETY: `raw` is used on EAL's thread only; its queues, each by one lcore, have pointers of their
@@ -87,8 +99,9 @@ impl Port {
             mac: info.mac,
             names: names_of(&info),
             seen: Seen::new(),
+            used_queues: AtomicUsize::new(info.queues.into()),
             open_queues: AtomicUsize::new(info.queues.into()),
-            pool: Mutex::new(Some(Arc::clone(pool))),
+            held: Mutex::new(Held { plugged: true, pool: Some(Arc::clone(pool)) }),
         });
         let there = Arc::clone(&port);
         eal.run(move || there.look());
@@ -150,7 +163,11 @@ impl Port {
 
     /// Its pool, as long as it is open.
     pub(super) fn pool(&self) -> Option<Arc<Pool>> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held().pool.clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn queue(&self, index: u16) -> *mut plugin::Queue {
@@ -162,34 +179,45 @@ impl Port {
 
     /// Asks the device how it is. On EAL's thread.
     pub(super) fn look(&self) {
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.is_none() {
+        if !self.held().plugged {
             return;
         }
         // SAFETY: all zeros are a PortStats: it is integers.
         let mut stats: PortStats = unsafe { std::mem::zeroed() };
-        // SAFETY: the port is open: only this thread closes it.
+        // SAFETY: DPDK has the port: only this thread unplugs it.
         unsafe { (self.eal.table().read_port)(self.raw, &raw mut stats) };
         self.seen.store(&stats);
     }
 
-    /// One of its queues is closed; the last one closes the port. Returns its error.
-    pub(super) fn close_queue(self: &Arc<Port>, pool: Option<Arc<Pool>>) -> Result<(), Error> {
+    /// One of its queues calls the plugin no more. The last one has the port stopped and unplugged
+    /// by EAL's thread: nobody waits for that, since an lcore has other ports, too.
+    pub(super) fn leave_queue(self: &Arc<Port>) {
         // Everything that other lcores did to their queues comes before what follows.
+        if self.used_queues.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let port = Arc::clone(self);
+            self.eal.post(move || port.unplug());
+        }
+    }
+
+    /// On EAL's thread.
+    fn unplug(&self) {
+        if std::mem::replace(&mut self.held().plugged, false) {
+            // SAFETY: DPDK has the port, and no queue calls the plugin any more.
+            unsafe { (self.eal.table().close_port)(self.raw) };
+        }
+    }
+
+    /// One of its queues, which has left it, is closed. The last one waits until the port is
+    /// unplugged, and returns the error of that.
+    pub(super) fn close_queue(&self) -> Result<(), Error> {
         if self.open_queues.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
-        let port = Arc::clone(self);
-        let held = self.eal.run(move || {
-            let held = port.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // SAFETY: the port is open, and its last queue was closed.
-            unsafe { (port.eal.table().close_port)(port.raw) };
-            held
-        });
-        drop(pool);
-        let Some(held) = held else { return Ok(()) };
-        held.spill();
-        held.close()
+        // It does one thing after the other.
+        self.eal.run(|| ());
+        let Some(pool) = self.held().pool.take() else { return Ok(()) };
+        pool.spill();
+        pool.close()
     }
 }
 

@@ -23,13 +23,17 @@ pub(super) struct DpdkQueue {
     raw: *mut plugin::Queue,
     index: u16,
     port: Arc<Port>,
-    /// `None` once it is closed.
+    /// `None` once it calls the plugin no more.
     pool: Option<Arc<Pool>>,
-    /// What it had counted when it was closed.
+    /// What it had counted by then.
     last: QueueStats,
+    /// Packets that were sent to a device that is gone.
+    lost: u64,
     /// Whether this queue made its thread one of DPDK's lcores.
     entered: bool,
+    /// The device was taken out.
     gone: bool,
+    closed: bool,
 }
 
 // SAFETY: `raw` is this queue's alone, and one thread at a time has it.
@@ -50,8 +54,10 @@ impl DpdkQueue {
             port,
             // SAFETY: all zeros are a QueueStats: it is integers.
             last: unsafe { std::mem::zeroed() },
+            lost: 0,
             entered: false,
             gone: false,
+            closed: false,
         })
     }
 
@@ -64,19 +70,29 @@ impl DpdkQueue {
         counts
     }
 
+    /// Calls the plugin no more. The last queue of a port has it unplugged.
+    fn leave(&mut self) {
+        self.last = self.counts();
+        if self.pool.take().is_some() {
+            self.port.leave_queue();
+        }
+    }
+
     /// Lets packets leave, then gives the queue back. The last one of a port closes it.
     fn end(&mut self) -> Result<(), Error> {
-        self.last = self.counts();
-        let Some(pool) = self.pool.take() else { return Ok(()) };
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
         let started = Instant::now();
         // SAFETY: the queue is open and ours.
-        while !self.gone && unsafe { (self.table.tx_pending)(self.raw) } {
+        while self.pool.is_some() && unsafe { (self.table.tx_pending)(self.raw) } {
             if started.elapsed() > FLUSH_MAX {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let closed = self.port.close_queue(Some(pool));
+        self.leave();
+        let closed = self.port.close_queue();
         if std::mem::take(&mut self.entered) {
             ENTERED.set(ENTERED.get() - 1);
             if ENTERED.get() == 0 {
@@ -85,6 +101,17 @@ impl DpdkQueue {
             }
         }
         closed
+    }
+
+    /// Packets for a device that is gone: taken, and never sent.
+    #[cold]
+    fn lose(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
+        if !self.gone {
+            return 0;
+        }
+        frames.give_burst(burst);
+        self.lost += burst.len() as u64;
+        burst.len()
     }
 }
 
@@ -115,7 +142,7 @@ impl Device for DpdkQueue {
 
     #[inline]
     fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
-        let Some(pool) = &self.pool else { return 0 };
+        let Some(pool) = &self.pool else { return self.lose(frames, burst) };
         let count = burst.len().min(usize::from(u16::MAX)) as u16;
         // SAFETY: as in `rx_burst`; the caller owns the frames of all these packets.
         let sent = unsafe {
@@ -136,11 +163,8 @@ impl Device for DpdkQueue {
     }
 
     fn in_flight(&self) -> usize {
-        if self.pool.is_none() || self.gone {
-            return 0;
-        }
         // SAFETY: the queue is open and ours.
-        usize::from(unsafe { (self.table.tx_pending)(self.raw) })
+        usize::from(self.pool.is_some() && unsafe { (self.table.tx_pending)(self.raw) })
     }
 
     fn keeps_flows(&self) -> bool {
@@ -158,6 +182,7 @@ impl Device for DpdkQueue {
             stats.rx_drops[reason as usize] = count;
         }
         stats.rx_drop_bytes = counts.drop_bytes;
+        stats.tx_errors = self.lost;
         stats.link_up = self.port.link_up();
         // Queues are summed up: what is of the port stands in the first.
         if self.index == 0 {
@@ -192,12 +217,14 @@ impl Device for DpdkQueue {
     }
 
     fn finished(&self) -> bool {
-        self.gone || self.pool.is_none()
+        self.pool.is_none()
     }
 
     fn take_error(&mut self) -> Option<Error> {
         if self.port.removed() && !self.gone {
             self.gone = true;
+            // The kernel waits for it. Frames that its driver has come back.
+            self.leave();
             // One queue speaks for the port.
             if self.index == 0 {
                 let message = format!("dpdk:{}: the device was taken out", self.port.name());
