@@ -79,6 +79,7 @@ void wirelet_read_port(struct wirelet_port *port, struct wirelet_port_stats *sta
         stats->rx_no_frame = counts.rx_nombuf;
         stats->tx_errors = counts.oerrors;
     }
+    if (port->clock.flag != 0) wirelet_read_clock(&port->clock, port->id);
     stats->removed = rte_eth_dev_is_removed(port->id) == 1;
     if (port->xstat_count > 0) {
         rte_eth_xstats_get_by_id(port->id, port->xstat_ids, stats->xstats, port->xstat_count);
