@@ -15,6 +15,7 @@ import { jsonOf, wirelet } from '../host/test/binary.js';
 
 const PLUGIN = fileURLToPath(new URL('../host/wirelet-dpdk.so', import.meta.url));
 const PROGRAMS = fileURLToPath(new URL('../programs/', import.meta.url));
+const TIMES = fileURLToPath(new URL('dpdk/times', import.meta.url));
 const PATIENCE_MS = 20_000;
 const SMALL = '?rxd=128&txd=128';
 
@@ -106,6 +107,23 @@ describe.skipIf(missing !== '')(`dpdk${missing}`, () => {
         sent.map((bytes) => Buffer.from(swapped(bytes)).toString('hex')),
       );
     }
+  });
+
+  test("a program is told the driver's times", async () => {
+    const sent = Array.from({ length: 100 }, (_, index) => packet(index));
+    writeFileSync(join(folder, 'in.pcap'), encodeCapture(sent, 1e9));
+    await start({
+      ports: { wire: `dpdk:net_pcap1,rx_pcap=in.pcap,tx_pcap=times.pcap${SMALL}` },
+      forward: { wire: 'wire' },
+      programs: { times: TIMES },
+    });
+    await until(({ ports }) => ports.wire?.tx === 100);
+    await stop();
+    const received = decodeCapture(readFileSync(join(folder, 'times.pcap')));
+    // The file has a packet every millisecond.
+    expect(received.map((bytes) => Buffer.from(bytes).readBigUInt64BE(14))).toEqual(
+      sent.map((_, index) => BigInt(1e18) + BigInt(index) * 1_000_000n),
+    );
   });
 
   test('from generator to driver to sink on two lcores, none is lost', async () => {

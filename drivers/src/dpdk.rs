@@ -7,6 +7,7 @@
 //! | `mtu` | 1500 | bytes behind the Ethernet header |
 //! | `promiscuous` | true | packets for every MAC address |
 //! | `segments` | linearize | packets of several segments: `linearize` or `drop` |
+//! | `timestamps` | false | packets have the time by the device's clock |
 //! | `fast-free` | true | frames are freed without a look at them, where the driver can |
 //!
 //! DPDK is in a plugin (drivers/dpdk) that is opened when the first such port is; nothing links it.
@@ -45,11 +46,12 @@ struct Options {
     promiscuous: bool,
     linearize: bool,
     fast_free: bool,
+    timestamps: bool,
 }
 
 impl Options {
     fn parse(spec: &Spec) -> Result<Options, Error> {
-        let known = ["rxd", "txd", "mtu", "promiscuous", "segments", "fast-free"];
+        let known = ["rxd", "txd", "mtu", "promiscuous", "segments", "fast-free", "timestamps"];
         spec.allow_options(&known)?;
         let devargs = CString::new(spec.target.as_str()).unwrap_or_default();
         if devargs.is_empty() {
@@ -72,6 +74,7 @@ impl Options {
             promiscuous: yes("promiscuous")?,
             linearize,
             fast_free: yes("fast-free")?,
+            timestamps: spec.switch("timestamps")?,
         })
     }
 }
@@ -93,7 +96,8 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
         promiscuous: options.promiscuous.into(),
         linearize: options.linearize.into(),
         fast_free: options.fast_free.into(),
-        reserved: [0; 11],
+        timestamps: options.timestamps.into(),
+        reserved: [0; 10],
     };
     let port = Port::open(eal, &pool, &spec.target, config)?;
     let queues = 0..port.queues();
@@ -133,7 +137,9 @@ mod tests {
         let options = options.expect("a spec");
         assert_eq!(options.devargs, c"net_pcap0,rx_pcap=a.pcap,tx_pcap=b.pcap".to_owned());
         assert_eq!((options.rx_descriptors, options.tx_descriptors), (64, 1024));
-        assert!(!options.linearize && options.promiscuous && options.fast_free);
+        assert!(
+            !options.linearize && options.promiscuous && options.fast_free && !options.timestamps
+        );
         assert_eq!(parse("dpdk:0000:01:00.0").expect("PCI").devargs, c"0000:01:00.0".to_owned());
     }
 

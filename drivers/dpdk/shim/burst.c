@@ -33,6 +33,20 @@ static __rte_noinline bool mend(struct wirelet_queue *queue, struct rte_mbuf *mb
     return false;
 }
 
+// Rare, too: a driver took VLAN tags out of the packet. A program finds a packet as it was on the
+// wire, whatever the device. True when they are in it again.
+static __rte_noinline bool restore(struct wirelet_queue *queue, struct rte_mbuf *mbuf,
+                                   uint64_t offload) {
+    if (wirelet_restore_tags(mbuf, offload)) {
+        queue->stats.tags_restored++;
+        return true;
+    }
+    queue->stats.unsupported++;
+    queue->stats.drop_bytes += rte_pktmbuf_pkt_len(mbuf);
+    rte_pktmbuf_free(mbuf);
+    return false;
+}
+
 static inline uint64_t flags_of(uint64_t offload) {
     uint64_t flags = 0;
     if ((offload & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) {
@@ -53,6 +67,7 @@ struct words {
     uint64_t hash;
     uint64_t timestamp_ns;
 } __attribute__((may_alias));
+static const uint64_t TAKEN_OUT = RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED;
 #define SHIFT(field) (8 * (offsetof(struct wirelet_mbuf, field) % 8))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "SHIFT counts from the low end");
 
@@ -67,7 +82,9 @@ uint16_t wirelet_rx_burst(struct wirelet_queue *queue, void *cache, struct wirel
     *current = cache;
     count = RTE_MIN(count, (uint16_t)WIRELET_BURST_MAX);
     const uint16_t received = rte_eth_rx_burst(queue->port_id, queue->index, mbufs, count);
-    const uint64_t timestamp_ns = received == 0 ? 0 : wall_ns();
+    const uint64_t now_ns = received == 0 ? 0 : wall_ns();
+    const uint64_t stamped = queue->clock->flag;
+    if (unlikely(queue->clock->sequence != queue->clock_sequence)) wirelet_follow_clock(queue);
     struct words *next = (struct words *)out;
     for (uint16_t i = 0; i < received; i++) {
         struct rte_mbuf *mbuf = mbufs[i];
@@ -76,12 +93,14 @@ uint16_t wirelet_rx_burst(struct wirelet_queue *queue, void *cache, struct wirel
         bool odd = mbuf->nb_segs != 1 || mbuf->data_len < WIRELET_PACKET_BYTES_MIN ||
                    frame == UINT32_MAX;
         if (unlikely(odd) && !mend(queue, mbuf)) continue;
-        uint64_t flags = 0, hash = 0;
+        uint64_t flags = 0, hash = 0, timestamp_ns = now_ns;
         if (unlikely(offload != RTE_MBUF_F_EXTERNAL)) {
             // Some drivers clear it, and the mbuf may go back to the mempool by any way.
             mbuf->ol_flags = RTE_MBUF_F_EXTERNAL;
             flags = flags_of(offload);
             if (flags & WIRELET_HASH_VALID) hash = mbuf->hash.rss;
+            if (offload & stamped) timestamp_ns = wirelet_stamp_ns(queue, mbuf, now_ns);
+            if (unlikely(offload & TAKEN_OUT) && !restore(queue, mbuf, offload)) continue;
         }
         next->place = frame | (uint64_t)mbuf->data_len << SHIFT(length) |
                       (uint64_t)mbuf->data_off << SHIFT(offset);

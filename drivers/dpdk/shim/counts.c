@@ -79,6 +79,7 @@ void wirelet_read_port(struct wirelet_port *port, struct wirelet_port_stats *sta
         stats->rx_no_frame = counts.rx_nombuf;
         stats->tx_errors = counts.oerrors;
     }
+    if (port->clock.flag != 0) wirelet_read_clock(&port->clock, port->id);
     // Few drivers tell the latter.
     stats->removed = __atomic_load_n(&port->removed, __ATOMIC_RELAXED) ||
                      rte_eth_dev_is_removed(port->id) == 1;

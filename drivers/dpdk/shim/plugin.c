@@ -75,7 +75,7 @@ const uint64_t wirelet_shim_offsets[] = {
     AT(port_config, devargs), AT(port_config, pool), AT(port_config, port),
     AT(port_config, queues), AT(port_config, rx_descriptors), AT(port_config, tx_descriptors),
     AT(port_config, mtu), AT(port_config, promiscuous), AT(port_config, linearize),
-    AT(port_config, fast_free), AT(port_config, reserved),
+    AT(port_config, fast_free), AT(port_config, timestamps), AT(port_config, reserved),
     AT(port_info, queues), AT(port_info, rx_descriptors), AT(port_info, tx_descriptors),
     AT(port_info, mac), AT(port_info, mtu), AT(port_info, fast_free), AT(port_info, xstat_count),
     AT(port_info, driver), AT(port_info, xstats), AT(port_info, rss),
@@ -85,7 +85,7 @@ const uint64_t wirelet_shim_offsets[] = {
     AT(port_stats, rx_no_frame), AT(port_stats, tx_errors), AT(port_stats, removed),
     AT(port_stats, xstats),
     AT(queue_stats, too_short), AT(queue_stats, too_long), AT(queue_stats, unsupported),
-    AT(queue_stats, drop_bytes), AT(queue_stats, linearized), AT(queue_stats, reserved),
+    AT(queue_stats, drop_bytes), AT(queue_stats, linearized), AT(queue_stats, tags_restored),
 };
 const uint64_t wirelet_shim_offset_count = RTE_DIM(wirelet_shim_offsets);
 

@@ -72,7 +72,8 @@ struct wirelet_port_config {
     uint8_t promiscuous;
     uint8_t linearize;
     uint8_t fast_free;
-    uint8_t reserved[11];
+    uint8_t timestamps;
+    uint8_t reserved[10];
 };
 
 struct wirelet_port_info {
@@ -108,7 +109,7 @@ struct wirelet_queue_stats {
     uint64_t unsupported;
     uint64_t drop_bytes;
     uint64_t linearized;
-    uint64_t reserved;
+    uint64_t tags_restored;
 };
 
 struct wirelet_table {

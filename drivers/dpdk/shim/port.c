@@ -72,11 +72,16 @@ static void unmap(struct wirelet_port *port) {
 static struct rte_eth_conf configuration(const struct wirelet_port_config *config,
                                          const struct rte_eth_dev_info *device,
                                          uint16_t queues) {
-    const uint64_t checksums = RTE_ETH_RX_OFFLOAD_CHECKSUM;
+    // Never VLAN_STRIP: programs see packets as they were on the wire.
+    uint64_t offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM;
+    // Drivers whose unit is known stamp in software. On some NICs it costs the vector receive path.
+    if (config->timestamps || wirelet_unit_of(device->driver_name) != WIRELET_TICKS) {
+        offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+    }
     struct rte_eth_conf conf = { 0 };
     uint32_t mtu = config->mtu == 0 ? RTE_ETHER_MTU : config->mtu;
     conf.rxmode.mtu = RTE_MIN(RTE_MAX(mtu, (uint32_t)device->min_mtu), (uint32_t)device->max_mtu);
-    conf.rxmode.offloads = device->rx_offload_capa & checksums;
+    conf.rxmode.offloads = device->rx_offload_capa & offloads;
     if (queues > 1 && device->flow_type_rss_offloads != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf =
@@ -215,6 +220,9 @@ int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_p
     rte_dev_event_callback_register(rte_dev_name(port->device), asked_back, port);
     error = map_for_dma(port, message);
     if (error == 0) error = start(config, id, info, message);
+    if (error == 0) {
+        error = wirelet_start_clock(&port->clock, info->driver, id, config->timestamps, message);
+    }
     if (error < 0) {
         unplug(port);
         free(port);
@@ -229,6 +237,7 @@ int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_p
             .port = config->port,
             .tx_descriptors = info->tx_descriptors,
             .linearize = config->linearize != 0,
+            .clock = &port->clock,
         };
     }
     wirelet_choose_xstats(port, info);

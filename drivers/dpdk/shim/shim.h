@@ -35,6 +35,41 @@ struct wirelet_pool {
     bool ready;
 };
 
+// What a driver writes into the field for times.
+enum wirelet_unit {
+    // Of a clock that it tells to whom asks.
+    WIRELET_TICKS,
+    // Since the epoch.
+    WIRELET_MICROSECONDS,
+    WIRELET_NANOSECONDS,
+};
+
+// One moment by three clocks.
+struct wirelet_reference {
+    uint64_t ticks;
+    uint64_t monotonic_ns;
+    uint64_t wall_ns;
+};
+
+// From ticks to nanoseconds since the epoch.
+struct wirelet_scale {
+    uint64_t ticks;
+    uint64_t wall_ns;
+    // Nanoseconds of a tick, times 2^32.
+    uint64_t rate;
+};
+
+// A device's clock. EAL's thread writes it ten times a second, lcores copy it.
+struct wirelet_clock {
+    enum wirelet_unit unit;
+    // Where in an mbuf the time is, and the flag that says so; no flag: nobody stamps.
+    int offset;
+    uint64_t flag;
+    struct wirelet_reference first;
+    uint32_t sequence;
+    struct wirelet_scale scale;
+};
+
 struct wirelet_queue {
     // Read for each burst.
     struct wirelet_pool *pool;
@@ -43,6 +78,9 @@ struct wirelet_queue {
     uint16_t port;
     uint16_t tx_descriptors;
     bool linearize;
+    const struct wirelet_clock *clock;
+    struct wirelet_scale scale;
+    uint32_t clock_sequence;
     // Packets that left for DPDK less those that came from it; `held` of the pool without atomics.
     int64_t held;
     struct wirelet_queue_stats stats;
@@ -58,6 +96,7 @@ struct wirelet_port {
     bool removed;
     uint32_t xstat_count;
     uint64_t xstat_ids[WIRELET_XSTATS_MAX];
+    struct wirelet_clock clock;
     struct wirelet_queue queue[];
 };
 
@@ -84,6 +123,16 @@ void wirelet_choose_xstats(struct wirelet_port *, struct wirelet_port_info *);
 
 uint16_t wirelet_rx_burst(struct wirelet_queue *, void *, struct wirelet_mbuf *, uint16_t);
 uint16_t wirelet_tx_burst(struct wirelet_queue *, void *, const struct wirelet_mbuf *, uint16_t);
+// Puts tags back that a driver took out; false where the frame has no room for them.
+bool wirelet_restore_tags(struct rte_mbuf *, uint64_t offload);
+
+enum wirelet_unit wirelet_unit_of(const char *driver);
+int wirelet_start_clock(struct wirelet_clock *, const char *driver, uint16_t port_id, bool wanted,
+                        char *message);
+void wirelet_read_clock(struct wirelet_clock *, uint16_t port_id);
+void wirelet_follow_clock(struct wirelet_queue *);
+uint64_t wirelet_stamp_ns(const struct wirelet_queue *, const struct rte_mbuf *, uint64_t wall_ns);
+
 bool wirelet_tx_pending(struct wirelet_queue *);
 void wirelet_tx_cleanup(struct wirelet_queue *, void *);
 

@@ -9,8 +9,8 @@ mod raw;
 mod rig;
 
 use namespace::Namespace;
-use raw::Raw;
-use rig::{Rig, packets, possible, stats};
+use raw::{Raw, is_experiment, tagged};
+use rig::{Rig, packet, packets, possible, stats, xstat};
 
 #[test]
 fn packets_pass_both_ways_byte_for_byte() {
@@ -35,6 +35,13 @@ fn packets_pass_both_ways_byte_for_byte() {
             rig.send(&mut *device, some);
             some.iter().for_each(|bytes| assert_eq!(peer.receive().as_ref(), Some(bytes)));
         }
+        // The kernel takes a tag out of the packet, and the driver leaves it beside it.
+        let wire: Vec<_> = (0..4).map(|at| tagged(&packet(at, 90), &[(0x8100, 0x6123)])).collect();
+        wire.iter().for_each(|bytes| peer.send(bytes));
+        assert_eq!(rig.receive(&mut *device, wire.len(), is_experiment), wire);
+        assert_eq!(xstat(&*device, "tags_restored"), 4);
+        rig.send(&mut *device, &wire);
+        wire.iter().for_each(|bytes| assert_eq!(peer.receive().as_ref(), Some(bytes)));
         rig.close([device]);
     }
 }

@@ -4,10 +4,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 
 #include "../shim/shim.h"
 
@@ -148,6 +150,126 @@ static void flags(struct wirelet_pool *pool) {
     wirelet_close_port(port);
 }
 
+// Tags that a driver took out are in the packet again, outermost first.
+static void tags(struct wirelet_pool *pool) {
+    struct wirelet_port *port = open_port(pool, true);
+    struct wirelet_queue_stats *stats = &port->queue[0].stats;
+    static const uint8_t addresses[12] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+    static const struct {
+        uint64_t offload;
+        unsigned bytes;
+        uint8_t tags[8];
+    } cases[] = {
+        { RTE_MBUF_F_RX_VLAN, 0, { 0 } },
+        { RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED, 4, { 0x81, 0, 0x61, 0x23 } },
+        { RTE_MBUF_F_RX_QINQ_STRIPPED, 4, { 0x88, 0xa8, 0x02, 0x34 } },
+        { RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ_STRIPPED, 8,
+          { 0x88, 0xa8, 0x02, 0x34, 0x81, 0, 0x61, 0x23 } },
+    };
+    struct wirelet_mbuf packet;
+    for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+        struct rte_mbuf *mbuf = segment(pool->mempool, 60, 0xa5);
+        memcpy(rte_pktmbuf_mtod(mbuf, void *), addresses, sizeof(addresses));
+        mbuf->ol_flags |= cases[i].offload;
+        mbuf->vlan_tci = 0x6123;
+        mbuf->vlan_tci_outer = 0x0234;
+        assert(cross(port, mbuf, &packet) == 1);
+        const uint8_t *data = memory + packet.frame * FRAME_BYTES + packet.offset;
+        assert(packet.length == 60 + cases[i].bytes && packet.offset == 128 - cases[i].bytes);
+        assert(memcmp(data, addresses, 12) == 0);
+        assert(memcmp(data + 12, cases[i].tags, cases[i].bytes) == 0);
+        for (unsigned at = 12 + cases[i].bytes; at < packet.length; at++) assert(data[at] == 0xa5);
+        assert(stats->tags_restored == i);
+        free_frame(port, &packet);
+    }
+    // Without room for it: no packet that a program could see as it was.
+    wirelet_flush_cache(pool, rte_lcore_id());
+    unsigned before = used_count;
+    struct rte_mbuf *mbuf = segment(pool->mempool, 60, 1);
+    rte_pktmbuf_prepend(mbuf, 126);
+    mbuf->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED;
+    assert(cross(port, mbuf, &packet) == 0 && stats->unsupported == 1 && stats->drop_bytes == 186);
+    wirelet_flush_cache(pool, rte_lcore_id());
+    assert(used_count == before);
+    wirelet_close_port(port);
+}
+
+// A clock that counts 2.5 ticks a nanosecond, from anywhere; the linker takes this one instead of
+// DPDK's. No software driver has one.
+static uint64_t clock_offset, clock_reads;
+static int clock_error;
+
+static uint64_t ns_by(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+int rte_eth_read_clock(uint16_t port_id, uint64_t *ticks) {
+    (void)port_id;
+    clock_reads++;
+    *ticks = clock_offset + ns_by(CLOCK_MONOTONIC) / 2 * 5;
+    return clock_error;
+}
+
+// Nanoseconds that the time of a packet is off, which a driver stamped `ago_ns` ago.
+static int64_t off_ns(struct wirelet_port *port, uint64_t flag, int offset, uint64_t ago_ns) {
+    struct wirelet_mbuf packet;
+    struct rte_mbuf *mbuf = segment(port->pool->mempool, 60, 1);
+    mbuf->ol_flags |= flag;
+    const uint64_t then_ns = ns_by(CLOCK_REALTIME) - ago_ns;
+    const uint64_t ticks = clock_offset + (ns_by(CLOCK_MONOTONIC) - ago_ns) / 2 * 5;
+    *RTE_MBUF_DYNFIELD(mbuf, offset, rte_mbuf_timestamp_t *) = ticks;
+    assert(cross(port, mbuf, &packet) == 1);
+    free_frame(port, &packet);
+    return (int64_t)(packet.timestamp_ns - then_ns);
+}
+
+static void times(struct wirelet_pool *pool) {
+    struct wirelet_port *port = open_port(pool, true);
+    struct wirelet_clock *clock = &port->clock;
+    char message[WIRELET_MESSAGE_BYTES];
+    int offset;
+    uint64_t flag;
+    // Nobody has registered the field: nobody stamps.
+    assert(wirelet_start_clock(clock, "net_ring", port->id, true, message) < 0);
+    assert(strstr(message, "does not stamp") != NULL && clock->flag == 0);
+    assert(rte_mbuf_dyn_rx_timestamp_register(&offset, &flag) == 0);
+    // Not asked for: a stamp is not looked at.
+    assert(wirelet_start_clock(clock, "net_ring", port->id, false, message) == 0);
+    assert(clock->flag == 0 && clock_reads == 0);
+    assert(off_ns(port, flag, offset, 1000000000) >= 1000000000);
+    clock_error = -ENOTSUP;
+    assert(wirelet_start_clock(clock, "net_ring", port->id, true, message) < 0);
+    assert(strstr(message, "no clock to read") != NULL);
+    clock_error = 0;
+    assert(wirelet_start_clock(clock, "net_ring", port->id, true, message) == 0);
+    assert(clock->flag == flag);
+    // A second ago by the device, to a tenth of it: this machine may be busy.
+    assert(llabs(off_ns(port, flag, offset, 1000000000)) < 100000000);
+    // The clock is set back and forth: the next reference follows, and stale ones do no harm.
+    clock_offset += UINT64_C(1) << 50;
+    assert(off_ns(port, flag, offset, 1000000000) >= 1000000000);
+    for (int reference = 0; reference < 2; reference++) {
+        clock->first = (struct wirelet_reference){ .ticks = UINT64_MAX };
+        wirelet_read_clock(clock, port->id);
+        assert(llabs(off_ns(port, flag, offset, 1000000000)) < 100000000);
+    }
+    // A reference that is being written is left alone.
+    const struct wirelet_scale before = port->queue[0].scale;
+    clock->sequence++;
+    clock->scale.rate = 0;
+    assert(llabs(off_ns(port, flag, offset, 0)) < 100000000);
+    assert(memcmp(&before, &port->queue[0].scale, sizeof(before)) == 0);
+    clock->unit = WIRELET_MICROSECONDS;
+    struct rte_mbuf mbuf;
+    *RTE_MBUF_DYNFIELD(&mbuf, offset, rte_mbuf_timestamp_t *) = 12345;
+    assert(wirelet_stamp_ns(&port->queue[0], &mbuf, 1) == 12345000);
+    clock->unit = WIRELET_NANOSECONDS;
+    assert(wirelet_stamp_ns(&port->queue[0], &mbuf, 1) == 12345);
+    wirelet_close_port(port);
+}
+
 static void strangers(struct wirelet_pool *pool) {
     struct wirelet_port *port = open_port(pool, true);
     struct rte_mempool *other = rte_pktmbuf_pool_create("other", 63, 0, 0, 2176, SOCKET_ID_ANY);
@@ -220,6 +342,8 @@ int main(int argc, char **argv) {
     addresses(pool, &config);
     segments(pool);
     flags(pool);
+    tags(pool);
+    times(pool);
     strangers(pool);
     clones(pool);
     assert(wirelet_close_pool(pool) == 0 && used_count == 0);

@@ -18,6 +18,7 @@ fn null_receives_for_ever_and_opens_again() {
         for _ in 0..100 {
             let burst = rig.burst(&mut *device, BURST);
             assert!(burst.len() == BURST && burst.iter().all(|mbuf| mbuf.length == 70));
+            assert!(burst.iter().all(|mbuf| mbuf.timestamp_ns > 1 << 60), "ns since the epoch");
             rig.transmit(&mut *device, &burst);
         }
         assert!(stats(&*device).link_up && !device.finished());
@@ -65,7 +66,9 @@ fn a_capture_file_keeps_bytes_and_order() {
     while count < 1000 {
         let burst = rig.burst(&mut *device, BURST);
         assert!(!burst.is_empty(), "after {count} packets");
-        assert!(burst.iter().all(|mbuf| mbuf.timestamp_ns > 1 << 60), "ns since the epoch");
+        // The file's times, not ours; it has whole microseconds.
+        let times = burst.iter().enumerate().map(|(index, _)| (count + index) as u64 * 1000);
+        assert!(burst.iter().map(|mbuf| mbuf.timestamp_ns).eq(times), "after {count} packets");
         rig.transmit(&mut *device, &burst);
         count += burst.len();
     }
@@ -221,6 +224,9 @@ fn what_does_not_open_says_why_and_leaves_nothing() {
     assert!(error.message.contains("room for 2094"), "{error}");
     let error = rig.error("dpdk:net_null6?rxd=1k");
     assert_eq!(error.code, ErrorCode::ConfigLimit);
+    let error = rig.error("dpdk:net_null6?rxd=64&timestamps=true");
+    assert_eq!(error.code, ErrorCode::DeviceOpen);
+    assert!(error.message.contains("`timestamps`"), "{error}");
     let device = rig.open("dpdk:net_null6?rxd=64");
     let error = rig.error("dpdk:net_null6?rxd=64");
     assert!(error.message.contains("is a port already"), "{error}");

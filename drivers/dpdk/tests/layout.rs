@@ -39,12 +39,12 @@ fn every_offset_is_the_same_in_c() {
             timestamp_ns),
         offsets!(PoolConfig: base bytes page_bytes frames frame_bytes cached reserved owner calls),
         offsets!(PortConfig: devargs pool port queues rx_descriptors tx_descriptors mtu promiscuous
-            linearize fast_free reserved),
+            linearize fast_free timestamps reserved),
         offsets!(PortInfo: queues rx_descriptors tx_descriptors mac mtu fast_free xstat_count driver
             xstats rss reserved),
         offsets!(PortStats: link_up link_mbps mtu promiscuous rx_missed rx_errors rx_no_frame
             tx_errors removed xstats),
-        offsets!(QueueStats: too_short too_long unsupported drop_bytes linearized reserved),
+        offsets!(QueueStats: too_short too_long unsupported drop_bytes linearized tags_restored),
     ];
     assert_eq!(theirs, ours.concat());
 }

@@ -6,6 +6,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use wirelet_abi::limits::XSTATS_MAX;
 use wirelet_abi::plugin::{
     self, DRIVER_XSTATS_MAX, MESSAGE_BYTES, PortConfig, PortInfo, PortStats,
 };
@@ -14,11 +15,19 @@ use wirelet_abi::{Error, ErrorCode};
 use super::eal::{Eal, text};
 use super::pool::Pool;
 
-/// Statistics of every port, before those of its driver.
-const GENERAL: [&str; 6] =
-    ["rx_missed", "rx_errors", "rx_no_frame", "tx_errors", "link_mbps", "linearized"];
-/// Where `linearized` stands: it is of the queue, the others are of the port.
+/// Statistics of every port, before those of its driver: first the port's, then its queues'.
+const GENERAL: [&str; 7] = [
+    "rx_missed",
+    "rx_errors",
+    "rx_no_frame",
+    "tx_errors",
+    "link_mbps",
+    "linearized",
+    "tags_restored",
+];
+/// Where the first one of a queue stands.
 pub(super) const LINEARIZED: usize = 5;
+pub(super) const TAGS_RESTORED: usize = 6;
 
 #[derive(Debug)]
 pub(super) struct Port {
@@ -154,7 +163,7 @@ impl Port {
     /// The port's statistics, but for those of its queues.
     pub(super) fn read_xstats(&self, values: &mut [u64]) {
         for (index, seen) in self.seen.xstats.iter().enumerate() {
-            let at = if index < LINEARIZED { index } else { index + 1 };
+            let at = if index < LINEARIZED { index } else { index - LINEARIZED + GENERAL.len() };
             if let Some(value) = values.get_mut(at) {
                 *value = seen.load(Ordering::Relaxed);
             }
@@ -257,7 +266,8 @@ fn names_of(info: &PortInfo) -> &'static [&'static str] {
         let name = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
         name.to_string_lossy().into_owned()
     });
-    let wanted: Vec<String> = GENERAL.iter().map(|name| (*name).to_owned()).chain(own).collect();
+    let all = GENERAL.iter().map(|name| (*name).to_owned()).chain(own);
+    let wanted: Vec<String> = all.take(XSTATS_MAX).collect();
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(list) = lists.iter().find(|list| list.iter().eq(wanted.iter())) {
         return list;

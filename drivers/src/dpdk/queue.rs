@@ -10,7 +10,7 @@ use wirelet_abi::{DropReason, Error, ErrorCode};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use super::pool::Pool;
-use super::port::{LINEARIZED, Port};
+use super::port::{LINEARIZED, Port, TAGS_RESTORED};
 use crate::{Device, DeviceStats, Idle, TxLimits};
 
 /// Bytes before the MTU: an Ethernet header and a VLAN tag.
@@ -189,6 +189,7 @@ impl Device for DpdkQueue {
             self.port.read_xstats(&mut stats.xstats);
         }
         stats.xstats[LINEARIZED] = counts.linearized;
+        stats.xstats[TAGS_RESTORED] = counts.tags_restored;
     }
 
     fn xstat_names(&self) -> &'static [&'static str] {

@@ -113,8 +113,10 @@ layout! {
         linearize: u8 = 27,
         /// Whether frames may be freed without a look at them, where the driver can do that.
         fast_free: u8 = 28,
+        /// Whether packets are to have the time by the device's clock.
+        timestamps: u8 = 29,
         /// Zero.
-        reserved: [u8; 11] = 29,
+        reserved: [u8; 10] = 30,
     }
 }
 
@@ -185,8 +187,8 @@ layout! {
         drop_bytes: u64 = 24,
         /// Packets of several segments that were made one.
         linearized: u64 = 32,
-        /// Zero.
-        reserved: u64 = 40,
+        /// Packets that a driver took VLAN tags out of, and that have them again.
+        tags_restored: u64 = 40,
     }
 }
 
