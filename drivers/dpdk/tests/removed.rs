@@ -55,7 +55,7 @@ fn a_device_that_is_asked_back_is_let_go_and_the_others_go_on() {
         assert!(!burst.is_empty() && queue.take_error().is_none() && stats(&**queue).link_up);
     }
     ask_back(c"net_null0");
-    // The first queue speaks for the port; the device is let go when the other one has seen it, too.
+    // The first queue speaks for the port; the device is let go when the other has seen it, too.
     assert_eq!(error_of(&mut *queues[0]), Some(ErrorCode::InterfaceGone));
     assert!(queues[0].finished() && !stats(&*queues[0]).link_up);
     assert!(rig.try_open("dpdk:net_null0?rxd=64&txd=64", 1).is_err(), "it is still in use");
