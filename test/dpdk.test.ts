@@ -144,6 +144,25 @@ describe.skipIf(missing !== '')(`dpdk${missing}`, () => {
     expect(ports.out?.xstats).toMatchObject({ lost: 0, corrupt: 0, reordered: 0 });
   });
 
+  test('without programs packets go straight through, and each is counted', async () => {
+    await start({
+      ports: {
+        in: 'gen:?count=30000&rate=200k&flows=16&ring=65536&size=imix',
+        a: `dpdk:net_ring1${SMALL}`,
+        b: `dpdk:net_ring2${SMALL}`,
+        out: 'sink:',
+      },
+      forward: { in: 'a', a: 'b', b: 'out' },
+    });
+    await until(({ ports }) => ports.out?.tx === 30_000);
+    const { ports } = await stop();
+    const bytes = ports.in?.rxBytes;
+    expect(bytes).toBeGreaterThan(30_000 * 60);
+    const passed = { rx: 30_000, rxBytes: bytes, tx: 30_000, txBytes: bytes, forwarded: 30_000 };
+    expect([ports.a, ports.b]).toMatchObject([passed, passed]);
+    expect(ports.out?.xstats).toMatchObject({ lost: 0, corrupt: 0, reordered: 0 });
+  });
+
   test('two ports of DPDK exchange packets while the program is swapped', async () => {
     const config = (program: string): Config => ({
       frames: 4096,

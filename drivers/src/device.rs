@@ -25,6 +25,22 @@ pub trait Device: Send {
     /// packet that was taken but can't be written (disk full) counts in `tx_errors`.
     fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize;
 
+    /// Receives a burst and sends it by `to` at once, where both are of one kind and know how: for
+    /// packets that nobody looks at in between. Else it receives, as [`Device::rx_burst`] does.
+    fn pass_burst(
+        &mut self,
+        _to: &dyn Device,
+        frames: &mut FrameCache,
+        burst: &mut [Mbuf],
+    ) -> Passage {
+        Passage::Received(self.rx_burst(frames, burst))
+    }
+
+    /// What another device needs to send by this one in its `pass_burst`.
+    fn tx_handle(&self) -> Option<TxHandle> {
+        None
+    }
+
     /// Gives frames of packets that were sent meanwhile back to the cache.
     fn reclaim(&mut self, _frames: &mut FrameCache) {}
 
@@ -153,6 +169,37 @@ impl DeviceStats {
         self.rx_drops[reason as usize] += 1;
         self.rx_drop_bytes += bytes;
     }
+}
+
+/// What [`Device::pass_burst`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// So many packets are in the burst, nothing was sent.
+    Received(usize),
+    /// Nothing is in the burst.
+    Passed(Passed),
+}
+
+/// Packets that went from one device to another at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// How many were received.
+    pub packets: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Of them, those that the other device took; it had no room for the others, which are gone.
+    pub sent: usize,
+    /// Bytes of these.
+    pub sent_bytes: u64,
+}
+
+/// A queue, to another queue of its driver.
+#[derive(Clone, Copy, Debug)]
+pub struct TxHandle {
+    /// Good for as long as the device is borrowed.
+    pub(crate) queue: *mut std::ffi::c_void,
+    /// Which packets it sends.
+    pub(crate) limits: TxLimits,
 }
 
 /// How an lcore that found nothing to do may wait.

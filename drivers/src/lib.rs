@@ -28,7 +28,7 @@ mod testing;
 mod wrap;
 
 pub use capture::{CaptureReader, CaptureWriter, Format, Precision, Record};
-pub use device::{Device, DeviceStats, Idle, OpenContext, TxLimits};
+pub use device::{Device, DeviceStats, Idle, OpenContext, Passage, Passed, TxHandle, TxLimits};
 pub use filter::{FILTER_INSTRUCTIONS_MAX, FILTER_TEXT_BYTES_MAX, Filter, Instruction};
 pub use open::open;
 pub use ring::Rings;

@@ -71,17 +71,12 @@ static const uint64_t TAKEN_OUT = RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QI
 #define SHIFT(field) (8 * (offsetof(struct wirelet_mbuf, field) % 8))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "SHIFT counts from the low end");
 
-uint16_t wirelet_rx_burst(struct wirelet_queue *queue, void *cache, struct wirelet_mbuf *out,
-                          uint16_t count) {
+// Makes what was received the engine's; returns how many of them are packets of ours.
+static __rte_always_inline uint16_t deliver(struct wirelet_queue *queue, struct rte_mbuf **mbufs,
+                                            uint16_t received, struct wirelet_mbuf *out) {
     // Copies: what is stored below could otherwise have changed them, to the compiler.
     const struct wirelet_frames frames = queue->pool->frames;
     const uint64_t origin = (uint64_t)queue->port << SHIFT(port);
-    struct rte_mbuf *mbufs[WIRELET_BURST_MAX];
-    // Looked up once: in a library that was opened late, its address costs a call.
-    void **current = &wirelet_cache;
-    *current = cache;
-    count = RTE_MIN(count, (uint16_t)WIRELET_BURST_MAX);
-    const uint16_t received = rte_eth_rx_burst(queue->port_id, queue->index, mbufs, count);
     const uint64_t now_ns = received == 0 ? 0 : wall_ns();
     const uint64_t stamped = queue->clock->flag;
     if (unlikely(queue->clock->sequence != queue->clock_sequence)) wirelet_follow_clock(queue);
@@ -109,9 +104,69 @@ uint16_t wirelet_rx_burst(struct wirelet_queue *queue, void *cache, struct wirel
         next->timestamp_ns = timestamp_ns;
         next++;
     }
-    *current = NULL;
     const uint16_t kept = (uint16_t)(next - (struct words *)out);
     queue->held -= kept;
+    return kept;
+}
+
+uint16_t wirelet_rx_burst(struct wirelet_queue *queue, void *cache, struct wirelet_mbuf *out,
+                          uint16_t count) {
+    struct rte_mbuf *mbufs[WIRELET_BURST_MAX];
+    // Looked up once: in a library that was opened late, its address costs a call.
+    void **current = &wirelet_cache;
+    *current = cache;
+    count = RTE_MIN(count, (uint16_t)WIRELET_BURST_MAX);
+    const uint16_t received = rte_eth_rx_burst(queue->port_id, queue->index, mbufs, count);
+    const uint16_t kept = deliver(queue, mbufs, received, out);
+    *current = NULL;
+    return kept;
+}
+
+// Whether all of them may leave by another queue as they are; adds up their bytes. No branch and no
+// comparison per packet: a sign bit in `lengths` or a bit in `odd` stays.
+static inline bool all_plain(const struct rte_mempool *mempool, struct rte_mbuf **mbufs,
+                             uint16_t count, struct wirelet_passed *passed) {
+    const int32_t shortest = passed->shortest, longest = passed->longest;
+    uint64_t bytes = 0, odd = 0, offload = 0;
+    int32_t lengths = 0;
+    for (uint16_t i = 0; i < count; i++) {
+        const struct rte_mbuf *mbuf = mbufs[i];
+        const int32_t length = mbuf->data_len;
+        bytes += (uint32_t)length;
+        lengths |= (length - shortest) | (longest - length);
+        offload |= mbuf->ol_flags;
+        odd |= (mbuf->nb_segs ^ 1u) | ((uintptr_t)mbuf->pool ^ (uintptr_t)mempool);
+    }
+    passed->bytes = bytes;
+    if (odd != 0 || lengths < 0 || (offload & TAKEN_OUT) != 0) return false;
+    if (offload == RTE_MBUF_F_EXTERNAL) return true;
+    for (uint16_t i = 0; i < count; i++) mbufs[i]->ol_flags = RTE_MBUF_F_EXTERNAL;
+    return true;
+}
+
+uint16_t wirelet_pass_burst(struct wirelet_queue *queue, struct wirelet_queue *to, void *cache,
+                            struct wirelet_mbuf *out, uint16_t count,
+                            struct wirelet_passed *passed) {
+    struct rte_mbuf *mbufs[WIRELET_BURST_MAX];
+    void **current = &wirelet_cache;
+    *current = cache;
+    count = RTE_MIN(count, (uint16_t)WIRELET_BURST_MAX);
+    const uint16_t received = rte_eth_rx_burst(queue->port_id, queue->index, mbufs, count);
+    uint16_t kept = 0;
+    passed->packets = 0;
+    if (received == 0) {
+        // The usual answer to a poll.
+    } else if (unlikely(!all_plain(queue->pool->mempool, mbufs, received, passed))) {
+        kept = deliver(queue, mbufs, received, out);
+    } else {
+        const uint16_t sent = rte_eth_tx_burst(to->port_id, to->index, mbufs, received);
+        passed->packets = received;
+        passed->sent = sent;
+        passed->sent_bytes = passed->bytes;
+        for (uint16_t i = sent; i < received; i++) passed->sent_bytes -= mbufs[i]->data_len;
+        rte_pktmbuf_free_bulk(mbufs + sent, received - sent);
+    }
+    *current = NULL;
     return kept;
 }
 

@@ -41,6 +41,7 @@ static const struct wirelet_table table = {
     .port_info_bytes = sizeof(struct wirelet_port_info),
     .port_stats_bytes = sizeof(struct wirelet_port_stats),
     .queue_stats_bytes = sizeof(struct wirelet_queue_stats),
+    .passed_bytes = sizeof(struct wirelet_passed),
     .dpdk = rte_version,
     .start = start,
     .stop = stop,
@@ -57,6 +58,7 @@ static const struct wirelet_table table = {
     .tx_pending = wirelet_tx_pending,
     .tx_cleanup = wirelet_tx_cleanup,
     .read_queue = read_queue,
+    .pass_burst = wirelet_pass_burst,
 };
 
 const struct wirelet_table *wirelet_shim_table(void) {
@@ -86,6 +88,8 @@ const uint64_t wirelet_shim_offsets[] = {
     AT(port_stats, xstats),
     AT(queue_stats, too_short), AT(queue_stats, too_long), AT(queue_stats, unsupported),
     AT(queue_stats, drop_bytes), AT(queue_stats, linearized), AT(queue_stats, tags_restored),
+    AT(passed, shortest), AT(passed, longest), AT(passed, packets), AT(passed, sent),
+    AT(passed, reserved), AT(passed, bytes), AT(passed, sent_bytes),
 };
 const uint64_t wirelet_shim_offset_count = RTE_DIM(wirelet_shim_offsets);
 

@@ -112,6 +112,16 @@ struct wirelet_queue_stats {
     uint64_t tags_restored;
 };
 
+struct wirelet_passed {
+    uint16_t shortest;
+    uint16_t longest;
+    uint32_t packets;
+    uint32_t sent;
+    uint32_t reserved;
+    uint64_t bytes;
+    uint64_t sent_bytes;
+};
+
 struct wirelet_table {
     uint32_t magic;
     uint32_t version;
@@ -122,7 +132,7 @@ struct wirelet_table {
     uint32_t port_info_bytes;
     uint32_t port_stats_bytes;
     uint32_t queue_stats_bytes;
-    uint32_t reserved;
+    uint32_t passed_bytes;
     const char *(*dpdk)(void);
     int (*start)(int argc, char **argv, bool tee, char *message);
     void (*stop)(void);
@@ -141,6 +151,8 @@ struct wirelet_table {
     bool (*tx_pending)(struct wirelet_queue *);
     void (*tx_cleanup)(struct wirelet_queue *, void *cache);
     void (*read_queue)(const struct wirelet_queue *, struct wirelet_queue_stats *);
+    uint16_t (*pass_burst)(struct wirelet_queue *, struct wirelet_queue *to, void *cache,
+                           struct wirelet_mbuf *, uint16_t, struct wirelet_passed *);
 };
 
 #endif

@@ -123,6 +123,8 @@ void wirelet_choose_xstats(struct wirelet_port *, struct wirelet_port_info *);
 
 uint16_t wirelet_rx_burst(struct wirelet_queue *, void *, struct wirelet_mbuf *, uint16_t);
 uint16_t wirelet_tx_burst(struct wirelet_queue *, void *, const struct wirelet_mbuf *, uint16_t);
+uint16_t wirelet_pass_burst(struct wirelet_queue *, struct wirelet_queue *to, void *,
+                            struct wirelet_mbuf *, uint16_t, struct wirelet_passed *);
 // Puts tags back that a driver took out; false where the frame has no room for them.
 bool wirelet_restore_tags(struct rte_mbuf *, uint64_t offload);
 

@@ -6,7 +6,7 @@ use std::ffi::{CString, c_void};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 
-use wirelet_abi::plugin::{PoolConfig, PortConfig, PortInfo, PortStats, QueueStats};
+use wirelet_abi::plugin::{Passed, PoolConfig, PortConfig, PortInfo, PortStats, QueueStats};
 use wirelet_packet::Mbuf;
 
 use rig::{plugin_path, possible};
@@ -45,6 +45,7 @@ fn every_offset_is_the_same_in_c() {
         offsets!(PortStats: link_up link_mbps mtu promiscuous rx_missed rx_errors rx_no_frame
             tx_errors removed xstats),
         offsets!(QueueStats: too_short too_long unsupported drop_bytes linearized tags_restored),
+        offsets!(Passed: shortest longest packets sent reserved bytes sent_bytes),
     ];
     assert_eq!(theirs, ours.concat());
 }

@@ -89,6 +89,7 @@ fn fits(table: &Table) -> bool {
         (table.port_info_bytes, size_of::<PortInfo>()),
         (table.port_stats_bytes, size_of::<PortStats>()),
         (table.queue_stats_bytes, size_of::<QueueStats>()),
+        (table.passed_bytes, size_of::<plugin::Passed>()),
     ];
     sizes.iter().all(|&(theirs, ours)| theirs as usize == ours)
 }

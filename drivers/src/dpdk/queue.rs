@@ -11,7 +11,7 @@ use wirelet_packet::{FrameCache, Mbuf};
 
 use super::pool::Pool;
 use super::port::{LINEARIZED, Port, TAGS_RESTORED};
-use crate::{Device, DeviceStats, Idle, TxLimits};
+use crate::{Device, DeviceStats, Idle, Passage, Passed, TxHandle, TxLimits};
 
 /// Bytes before the MTU: an Ethernet header and a VLAN tag.
 const HEADER_BYTES: usize = 18;
@@ -138,6 +138,50 @@ impl Device for DpdkQueue {
         };
         pool.check();
         count.into()
+    }
+
+    #[inline]
+    fn pass_burst(
+        &mut self,
+        to: &dyn Device,
+        frames: &mut FrameCache,
+        burst: &mut [Mbuf],
+    ) -> Passage {
+        let (Some(pool), Some(handle)) = (&self.pool, to.tx_handle()) else {
+            return Passage::Received(self.rx_burst(frames, burst));
+        };
+        let room = burst.len().min(usize::from(u16::MAX)) as u16;
+        let mut passed = plugin::Passed {
+            shortest: handle.limits.padded_bytes as u16,
+            longest: handle.limits.max_bytes.min(usize::from(u16::MAX)) as u16,
+            packets: 0,
+            sent: 0,
+            reserved: 0,
+            bytes: 0,
+            sent_bytes: 0,
+        };
+        // SAFETY: as in `rx_burst`. Only queues of DPDK's have a handle; that of `to` is open, and
+        // this lcore's alone, as `to` is. An lcore's ports are of one region, so of one pool.
+        let count = unsafe {
+            let cache = (&raw mut *frames).cast();
+            let (to, out) = (handle.queue.cast(), burst.as_mut_ptr().cast());
+            (self.table.pass_burst)(self.raw, to, cache, out, room, &raw mut passed)
+        };
+        pool.check();
+        if passed.packets == 0 {
+            return Passage::Received(count.into());
+        }
+        Passage::Passed(Passed {
+            packets: passed.packets as usize,
+            bytes: passed.bytes,
+            sent: passed.sent as usize,
+            sent_bytes: passed.sent_bytes,
+        })
+    }
+
+    fn tx_handle(&self) -> Option<TxHandle> {
+        self.pool.as_ref()?;
+        Some(TxHandle { queue: self.raw.cast(), limits: self.tx_limits() })
     }
 
     #[inline]

@@ -192,6 +192,26 @@ layout! {
     }
 }
 
+layout! {
+    /// What a call of `pass_burst` may pass, and what it did.
+    pub struct Passed: 32 {
+        /// Bytes of the shortest packet that may leave as it is.
+        shortest: u16 = 0,
+        /// And of the longest.
+        longest: u16 = 2,
+        /// Packets that were received and passed on, or refused; 0 when there were none.
+        packets: u32 = 4,
+        /// Of them, those that the other queue took; the others are freed.
+        sent: u32 = 8,
+        /// Zero.
+        reserved: u32 = 12,
+        /// Bytes of all of them.
+        bytes: u64 = 16,
+        /// Bytes of those that were taken.
+        sent_bytes: u64 = 24,
+    }
+}
+
 /// What a function that can fail writes its text to.
 pub type Message = *mut c_char;
 
@@ -217,8 +237,8 @@ pub struct Table {
     pub port_stats_bytes: u32,
     /// Of [`QueueStats`].
     pub queue_stats_bytes: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Of [`Passed`].
+    pub passed_bytes: u32,
     /// Version of DPDK, a text that stays.
     pub dpdk: unsafe extern "C" fn() -> *const c_char,
     /// Initialises EAL, once; `tee` shows its log on standard error, too.
@@ -255,4 +275,15 @@ pub struct Table {
     pub tx_cleanup: unsafe extern "C" fn(*mut Queue, cache: *mut c_void),
     /// Reads what a queue counts, on the lcore that owns it.
     pub read_queue: unsafe extern "C" fn(*const Queue, *mut QueueStats),
+    /// Receives a burst and sends it by another queue of the same pool, without a copy of what is
+    /// known of it; a burst with a packet that can't leave as it is becomes `Mbuf`s instead, and
+    /// returns their number.
+    pub pass_burst: unsafe extern "C" fn(
+        *mut Queue,
+        to: *mut Queue,
+        cache: *mut c_void,
+        *mut c_void,
+        count: u16,
+        *mut Passed,
+    ) -> u16,
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use wirelet_abi::histogram;
 use wirelet_abi::stats::{LcoreBlock, state};
 use wirelet_abi::{BurstHeader, DropReason};
-use wirelet_drivers::Device;
+use wirelet_drivers::{Device, Passage};
 use wirelet_packet::ring::{Consumer, Producer};
 use wirelet_packet::{FrameCache, Mbuf, clock};
 
@@ -18,6 +18,7 @@ use crate::event::{EventSender, What};
 use crate::fate::Fates;
 use crate::handover;
 use crate::idle::{self, Idler};
+use crate::pass;
 use crate::pipeline::{self, Slot, Way};
 use crate::port::Port;
 use crate::program::Places;
@@ -121,14 +122,15 @@ pub fn run(lcore: &mut Lcore) {
 /// Receives one burst of a port, runs its programs and sends what is left; returns the packets.
 #[inline]
 pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
-    let ingress = &mut lcore.ports[port];
-    let Some(device) = &mut ingress.device else { return 0 };
+    let Some(device) = &mut lcore.ports[port].device else { return 0 };
     device.reclaim(&mut lcore.frames);
-    let count = device.rx_burst(&mut lcore.frames, &mut lcore.burst.mbufs[..lcore.burst_max]);
-    if count == 0 {
-        return 0;
-    }
+    let count = match pass::receive(lcore, port) {
+        Passage::Received(0) => return 0,
+        Passage::Received(count) => count,
+        Passage::Passed(passed) => return passed.packets,
+    };
     let started = clock::cycles();
+    let ingress = &mut lcore.ports[port];
     let bytes: u64 = lcore.burst.mbufs[..count].iter().map(|mbuf| u64::from(mbuf.length)).sum();
     ingress.stats.rx_packets += count as u64;
     ingress.stats.rx_bytes += bytes;

@@ -27,6 +27,7 @@ pub mod memory;
 mod migrate;
 mod next;
 pub mod notify;
+mod pass;
 pub mod pipeline;
 pub mod port;
 pub mod ports;

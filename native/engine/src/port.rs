@@ -94,15 +94,21 @@ impl Port {
         };
         assert!(sent <= burst.len(), "a device took more than there was");
         let Some(last) = burst[..sent].last() else { return (0, true) };
-        self.last_ingress = last.port;
         let (mut bytes, mut others) = (0, 0);
         for mbuf in &burst[..sent] {
             bytes += u64::from(mbuf.length);
             others |= mbuf.port ^ last.port;
         }
-        self.stats.tx_packets += sent as u64;
-        self.stats.tx_bytes += bytes;
+        self.sent(sent as u64, bytes, last.port);
         (sent, others == 0)
+    }
+
+    /// Counts what the device took; the last of it came in by `ingress`.
+    #[inline]
+    pub fn sent(&mut self, packets: u64, bytes: u64, ingress: u16) {
+        self.stats.tx_packets += packets;
+        self.stats.tx_bytes += bytes;
+        self.last_ingress = ingress;
     }
 
     /// Takes over what the device counts itself. Returns packets that it had taken and then could
