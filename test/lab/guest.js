@@ -9,14 +9,19 @@ const SOCKET = '/run/lab.sock';
 const [a, b] = process.argv.slice(2);
 const say = (...words) => console.log(['lab:', ...words].join(' '));
 
+const EAL = ['--log-level=lib.eal:debug', '--in-memory', '--iova-mode=va'];
 const MACSWAP = {
   lcores: 1,
   ports: { a: `dpdk:${a}?rxd=512&txd=512`, b: `dpdk:${b}?rxd=512&txd=512` },
   forward: { a: 'b', b: 'a' },
   programs: { app: { source: './testpmd.wasm', redirectTo: ['a', 'b'] } },
+  dpdk: { eal: [...EAL, '-a', '0000:00:00.0', '-m', '128'] },
 };
 
-/** Two lcores; ports that are not paired sit on different ones. */
+/**
+ * Two lcores; ports that are not paired and have one queue sit on different ones. EAL has its
+ * defaults.
+ */
 const flows = (affinity, queues) => ({
   lcores: 2,
   ports: {
@@ -27,9 +32,7 @@ const flows = (affinity, queues) => ({
 });
 
 function configure(config) {
-  const eal = ['--log-level=lib.eal:debug', '--in-memory', '--iova-mode=va'];
-  const dpdk = { eal: [...eal, '-a', '0000:00:00.0', '-m', '128'] };
-  const whole = { frames: 4096, pipeline: ['app'], dpdk, ...config };
+  const whole = { frames: 4096, pipeline: ['app'], ...config };
   writeFileSync('/lab/wirelet.config.json', JSON.stringify(whole));
 }
 

@@ -15,8 +15,6 @@ export const NICS = {
   virtio: 'virtio-net-pci,disable-legacy=on,iommu_platform=on',
   vmxnet3: 'vmxnet3',
 };
-/** Those that spread flows over queues. */
-export const RSS = ['igb'];
 const MACHINE = ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2'];
 const BARE = ['-m', '1536', '-nodefaults', '-no-user-config', '-nographic', '-no-reboot'];
 const IOMMU = ['-device', 'intel-iommu,intremap=on,caching-mode=on'];

@@ -1,12 +1,21 @@
 // What the lab needs and nobody has installed: QEMU, a kernel, busybox, cpio. Debian's packages are
 // downloaded and unpacked into a folder of ours; nothing is installed.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const PACKAGES = ['qemu-system-x86', 'busybox-static', 'cpio'];
 const KERNEL = 'linux-image-cloud-amd64';
-const DONE = 'complete';
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const DONE = 'unpacked';
 /** For vfio-pci, in the order in which they are loaded; a kernel may have some of them built in. */
 export const MODULES = [
   'irqbypass',
@@ -24,31 +33,61 @@ const run = (command, args, options = {}) =>
 export function preparePackages(folder) {
   const paths = { host: join(folder, 'host'), kernel: join(folder, 'kernel') };
   if (existsSync(join(folder, DONE))) return paths;
-  const archives = join(folder, 'archives');
-  for (const path of [join(archives, 'partial'), paths.host, paths.kernel]) {
+  const [apt, archives] = [join(folder, 'apt'), join(folder, 'archives')];
+  // What an earlier run left is of other versions.
+  for (const path of [apt, archives, ...Object.values(paths)]) {
+    rmSync(path, { recursive: true, force: true });
     mkdirSync(path, { recursive: true });
   }
-  run('apt-get', ['update', '-qq']);
-  const only = [
-    '--no-install-recommends',
-    '--download-only',
-    '-o',
-    `Dir::Cache::archives=${archives}`,
-  ];
+  const { options, release } = readPackageLists(apt);
+  const only = ['--no-install-recommends', '--download-only', '-o', `Dir::Cache=${apt}`];
   // Those that are installed, too: what is unpacked must be complete.
-  run('apt-get', ['install', '--reinstall', '-y', '-qq', ...only, ...PACKAGES]);
-  for (const name of readdirSync(archives).filter((name) => name.endsWith('.deb'))) {
-    run('dpkg', ['-x', join(archives, name), paths.host]);
-  }
-  const depends = run('apt-cache', ['depends', KERNEL]);
+  const install = ['install', '--reinstall', '-y', '-qq', ...release, ...only];
+  run('apt-get', [...options, ...install, '-o', `Dir::Cache::archives=${archives}`, ...PACKAGES]);
+  unpack(archives, '', paths.host);
+  const depends = run('apt-cache', [...options, 'depends', KERNEL]);
   const [, image] = /Depends: (linux-image-\S+)/.exec(depends) ?? [];
   if (!image) throw new Error(`${KERNEL} depends on no image`);
-  run('apt-get', ['download', '-qq', image], { cwd: archives });
-  for (const name of readdirSync(archives).filter((name) => name.startsWith('linux-image'))) {
-    run('dpkg', ['-x', join(archives, name), paths.kernel]);
-  }
+  run('apt-get', [...options, 'download', '-qq', image], { cwd: archives });
+  unpack(archives, 'linux-image', paths.kernel);
   writeFileSync(join(folder, DONE), '');
   return paths;
+}
+
+function unpack(archives, prefix, folder) {
+  const names = readdirSync(archives).filter((name) => name.endsWith('.deb'));
+  for (const name of names.filter((each) => each.startsWith(prefix))) {
+    run('dpkg', ['-x', join(archives, name), folder]);
+  }
+}
+
+/**
+ * Reads the lists of this machine's sources and of Debian's backports into a folder of ours: QEMU
+ * has igb since 8.0, and Debian 12 has 7.2. Where there are no backports, this machine's alone.
+ */
+function readPackageLists(folder) {
+  const [sources, lists] = [join(folder, 'sources'), join(folder, 'lists')];
+  for (const path of [sources, join(lists, 'partial')]) mkdirSync(path, { recursive: true });
+  const options = ['-o', `Dir::State::Lists=${lists}`, '-o', `Dir::Etc::SourceParts=${sources}`];
+  const system = '/etc/apt/sources.list.d';
+  for (const name of existsSync(system) ? readdirSync(system) : []) {
+    copyFileSync(join(system, name), join(sources, name));
+  }
+  const [, codename] =
+    /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8')) ?? [];
+  const format = '$(CODENAME) $(REPO_URI)';
+  const targets = run('apt-get', ['indextargets', '--format', format]).split('\n');
+  const [, uri] = targets.find((line) => line.startsWith(`${codename} `))?.split(' ') ?? [];
+  const backports = join(sources, 'lab-backports.list');
+  writeFileSync(backports, `deb [signed-by=${KEYRING}] ${uri} ${codename}-backports main\n`);
+  try {
+    run('apt-get', [...options, 'update', '-qq', '-o', 'APT::Update::Error-Mode=any']);
+    return { options, release: ['-t', `${codename}-backports`] };
+  } catch {
+    rmSync(backports);
+    run('apt-get', [...options, 'update', '-qq']);
+    return { options, release: [] };
+  }
 }
 
 /** The kernel's file. */
@@ -63,4 +102,10 @@ export function kernelOf({ kernel }) {
 export function hostTool({ host }, path) {
   const libraries = ['usr/lib', 'lib'].map((each) => join(host, each, 'x86_64-linux-gnu'));
   return ['env', `LD_LIBRARY_PATH=${libraries.join(':')}`, join(host, path)];
+}
+
+/** Whether the unpacked QEMU emulates a device. */
+export function emulates(packages, device) {
+  const [command, ...args] = hostTool(packages, 'usr/bin/qemu-system-x86_64');
+  return run(command, [...args, '-device', 'help']).includes(`name "${device}"`);
 }

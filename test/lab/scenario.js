@@ -7,6 +7,10 @@ const [A, B] = ['020000000a01', '020000000b02'];
 const SIZES = [60, 1514];
 const PACKETS = 400;
 const HEADER_BYTES = 14;
+/** NICs that spread flows over queues. Of the others most have one, however many are asked for. */
+const RSS = ['igb'];
+/** QEMU's vmxnet3 receives nothing with two. */
+const QUEUES = { vmxnet3: 1 };
 /** Frame `number` from one side, of a size that it chooses; every byte of it is known. */
 function frame(side, number) {
   const [destination, source] = side === 0 ? [B, A] : [A, B];
@@ -142,12 +146,15 @@ async function checkUnplug(machine) {
   }
   await unplugging;
   const took = ((performance.now() - started) / 1000).toFixed(1);
+  await pause(SETTLE_MS);
+  clear(wires);
   await send(wires, frame, number, number + 50);
   await pause(SETTLE_MS);
+  const through = wires.map(({ frames }) => frames.length);
+  assert.deepEqual(through, [0, 0], 'frames through a NIC that is not there');
   const { stats, errors } = await stopped(machine);
   const { a, b } = stats.ports;
   assert.deepEqual([a.finished, a.link], [true, 'down']);
-  assert.ok(a.rx < number + 50 * LEAST, `${a.rx} frames received by a NIC that is not there`);
   // What came by the other one since then is counted, and has nowhere to go.
   assert.ok(b.drops.tx_error >= 50 * LEAST, `${b.drops.tx_error} frames for a NIC that is gone`);
   assert.ok(b.rx >= (number + 50) * LEAST, `${b.rx} frames received by the other NIC`);
@@ -160,8 +167,9 @@ async function checkUnplug(machine) {
 }
 
 /** Two lcores: the NIC's RSS keeps flows apart, or, where it has none, we do. */
-async function checkAffinity(machine, rss) {
-  machine.tell(rss ? 'flows flow 2' : 'flows symmetric 1');
+async function checkAffinity(machine, nic) {
+  const rss = RSS.includes(nic);
+  machine.tell(`flows ${rss ? 'flow' : 'symmetric'} ${QUEUES[nic] ?? 2}`);
   await machine.said('running');
   const flows = await checkFlows(machine, rss);
   const { stats, errors } = await stopped(machine);
@@ -174,7 +182,7 @@ async function checkAffinity(machine, rss) {
 }
 
 /** Everything with one machine; returns a line for each thing that was shown. */
-export async function checkNic(machine, rss) {
+export async function checkNic(machine, nic) {
   const { wires } = machine;
   const lines = [];
   for (const _ of [0, 1]) {
@@ -193,7 +201,7 @@ export async function checkNic(machine, rss) {
   lines.push(await swapUnderTraffic(machine));
   lines.push(await checkCut(machine));
   lines.push(await checkStop(machine));
-  lines.push(await checkAffinity(machine, rss));
+  lines.push(await checkAffinity(machine, nic));
   machine.tell('again');
   await machine.said('running');
   await waitForLink(wires, frame);

@@ -114,13 +114,22 @@ static int set_up_queues(const struct wirelet_port_config *config,
     return 0;
 }
 
+// As many queues as are asked for and work.
+static uint16_t queues_of(const struct wirelet_port_config *config,
+                          const struct rte_eth_dev_info *device) {
+    // It says two. It can't spread over them (no RSS), and most of its NICs have only one: what is
+    // given to the other one to send never leaves (seen on an 82540EM).
+    if (strcmp(device->driver_name, "net_e1000_em") == 0) return 1;
+    return RTE_MIN(config->queues, RTE_MIN(device->max_rx_queues, device->max_tx_queues));
+}
+
 static int configure(const struct wirelet_port_config *config, uint16_t id,
                      struct wirelet_port_info *info, char *message) {
     struct rte_eth_dev_info device;
     int error = rte_eth_dev_info_get(id, &device);
     if (error < 0) return wirelet_failed(message, error, "what it can do");
     snprintf(info->driver, sizeof(info->driver), "%s", device.driver_name);
-    info->queues = RTE_MIN(config->queues, RTE_MIN(device.max_rx_queues, device.max_tx_queues));
+    info->queues = queues_of(config, &device);
     if (info->queues == 0) {
         return wirelet_failed(message, ENOTSUP, "it has %u receive and %u transmit queues",
                               device.max_rx_queues, device.max_tx_queues);
