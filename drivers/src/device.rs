@@ -8,6 +8,8 @@ use wirelet_abi::limits::{DROP_REASONS_MAX, XSTATS_MAX};
 use wirelet_abi::{DropReason, Error};
 use wirelet_packet::{FrameCache, Mbuf, Region, Waker};
 
+use crate::rules::Rule;
+
 /// One queue of a port: receives into frames, sends out of frames. Owned by one lcore; no method is
 /// called by two threads at once, and `rx_burst` and `tx_burst` allocate nothing and take no lock.
 ///
@@ -110,6 +112,20 @@ pub trait Device: Send {
     /// What became of a packet, by its place in the last `rx_burst`. Called for each of them, in
     /// order, before the next `rx_burst`; their frames may be gone.
     fn note(&mut self, _place: usize, _note: &str) {}
+
+    /// Asked once, of the first queue of a port before any burst: has the hardware carry out
+    /// `rules`, all of them and for all queues, or none. Packets that were received before may
+    /// still come. `loose` lets the hardware read packets its own way where it can't look as deep
+    /// as the rules mean. Returns whether it counts hits.
+    ///
+    /// # Errors
+    /// Why not: a sentence's end for people.
+    fn take_rules(&mut self, _rules: &[Rule], _loose: bool) -> Result<bool, String> {
+        Err("the device has no rules of its own".into())
+    }
+
+    /// What the hardware has counted, by rule; absolute values. Where `take_rules` said so.
+    fn rule_hits(&self, _hits: &mut [u64]) {}
 
     /// How an lcore that found nothing to do may wait for it.
     fn idle(&self) -> Idle;

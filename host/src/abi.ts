@@ -91,6 +91,8 @@ export const PACKET_BYTES_MIN = 14;
 export const PACKET_BYTES_PADDED = 60;
 /** Extra statistics of one port. */
 export const XSTATS_MAX = 16;
+/** Rules of one port. */
+export const RULES_MAX = 64;
 /** Room for drop reasons in a port's block of the counters page. */
 export const DROP_REASONS_MAX = 32;
 /** Times a program is rebuilt after faults in a row before it is quarantined. */
@@ -146,6 +148,7 @@ export const DROP_REASONS = [
   'impaired',
   'no_copy_frame',
   'punt_full',
+  'rule',
 ] as const;
 /** Drop reasons of devices: no program saw the packet. */
 export const EDGE_DROP_REASONS = [
@@ -216,7 +219,7 @@ export const LCORE_BLOCK_STATE = 72;
 export const LCORE_BLOCK_HANDOVERS = 80;
 export const LCORE_BLOCK_FRAMES_CACHED = 88;
 export const LCORE_BLOCK_BURST_NS = 128;
-export const SIZEOF_PORT_BLOCK = 2560;
+export const SIZEOF_PORT_BLOCK = 3072;
 export const PORT_BLOCK_RX_PACKETS = 0;
 export const PORT_BLOCK_RX_BYTES = 8;
 export const PORT_BLOCK_FORWARDED_PACKETS = 16;
@@ -234,6 +237,7 @@ export const PORT_BLOCK_COPIED_PACKETS = 472;
 export const PORT_BLOCK_STEERED_PACKETS = 480;
 export const PORT_BLOCK_PUNTED_PACKETS = 488;
 export const PORT_BLOCK_LATENCY_NS = 512;
+export const PORT_BLOCK_RULE_HITS = 2560;
 export const SIZEOF_PROGRAM_BLOCK = 128;
 export const PROGRAM_BLOCK_BURSTS = 0;
 export const PROGRAM_BLOCK_PACKETS = 8;
@@ -286,6 +290,11 @@ export const ERRORS = {
     exit: 3,
     meaning: "A number in the config is outside its limits.",
     hint: "Limits: docs/architecture.md.",
+  },
+  WIRELET_E_RULES: {
+    exit: 3,
+    meaning: "A port can't have the rules that the config gives it.",
+    hint: "Rules: docs/operating.md. `queues`, `offload` and programs' `affinity` set limits to them.",
   },
   WIRELET_E_DEVICE_SPEC: {
     exit: 3,

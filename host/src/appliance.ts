@@ -5,6 +5,7 @@
 
 import { Calls } from './calls.js';
 import type { FaultFolder, ResolvedConfig, ResolveOptions } from './config/resolve.js';
+import { ruleText } from './config/rules.js';
 import type { Setting, WireletConfig } from './config/schema.js';
 import { deploymentOf, named, programNames, sameProgram, withProgram } from './deployment.js';
 import { asWireletError, WireletError } from './error.js';
@@ -201,6 +202,9 @@ export class Appliance {
       ports: this.config.ports.map(({ name }) => name),
       programs: this.#native.programSlots(),
       xstats: this.#xstats,
+      rules: this.config.ports.map(({ rules }, index) => {
+        return { place: this.#native.rulesPlace(index), texts: rules.map(ruleText) };
+      }),
     };
     return decodeStats(this.#page.read(), names, { elapsedMs, framesUsed });
   }

@@ -402,7 +402,9 @@ function specOf(
       }
       return { program: nativeProgram(loaded, program), keep: kept.has(program.name) };
     }),
-    ports: config.ports.map(({ forward, punt, pipeline }) => ({ forward, punt, pipeline })),
+    ports: config.ports.map(({ forward, punt, pipeline, rules }) => {
+      return { forward, punt, pipeline, rules };
+    }),
     resetState,
     dryRun: false,
     rollbackFaults: config.rollback.faults,

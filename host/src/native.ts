@@ -34,6 +34,37 @@ export interface NativePort {
   punt: number;
   /** Indexes of the programs that packets of this port run through, in order. */
   pipeline: number[];
+  /** What is decided before they see a packet; the first that matches. */
+  rules: NativeRule[];
+  /** Who carries these out. */
+  offload: 'auto' | 'never' | 'always';
+}
+
+/** A rule. All that it says must hold; what is missing is not looked at. */
+export interface NativeRule {
+  /** Number of the outermost tag; -1 for packets without one. */
+  vlan?: number;
+  etherType?: number;
+  /** Address or prefix. */
+  source?: string;
+  destination?: string;
+  protocol?: number;
+  /** First and last. */
+  sourcePort?: [number, number];
+  destinationPort?: [number, number];
+  drop: boolean;
+  /** Goes to the lcore of this queue. */
+  queue?: number;
+  mark?: number;
+}
+
+/** Who carries out a port's rules. */
+export interface NativeRulesPlace {
+  hardware: boolean;
+  /** Hits are counted. */
+  counted: boolean;
+  /** Why not the hardware, where it was asked; else ''. */
+  refused: string;
 }
 
 /** Which packets a program must see on one lcore. */
@@ -73,7 +104,7 @@ export interface NativeNextProgram {
 export interface NativeGenerationSpec {
   programs: NativeNextProgram[];
   /** Of each port, in the order of the appliance. */
-  ports: { forward: number; punt: number; pipeline: number[] }[];
+  ports: Pick<NativePort, 'forward' | 'punt' | 'pipeline' | 'rules'>[];
   /** Tables whose shape differs begin empty instead of refusing the swap. */
   resetState: boolean;
   /** Stop before publishing: everything is checked, nothing is touched. */
@@ -300,6 +331,7 @@ export interface NativeAppliance {
   /** The counters page (SIZEOF_PAGE_HEADER ... in abi.ts), shared with the lcores. */
   statsPage(): ArrayBuffer;
   xstatNames(port: number): string[];
+  rulesPlace(port: number): NativeRulesPlace;
   counters(): NativeCounter[];
   /** Takes the events since the last call, oldest first. */
   events(): NativeEvent[];

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ResolvedConfig, ResolvedProgram } from './config/resolve.js';
+import { ruleText } from './config/rules.js';
 import type { NativeTableChange } from './native.js';
 import { affinityOf, type LoadedProgram } from './program.js';
 
@@ -115,7 +116,7 @@ function fixedChanges(running: ResolvedConfig, desired: ResolvedConfig): Change[
 
 function portShapes(running: ResolvedConfig, desired: ResolvedConfig): Change[] {
   const shapes = ({ ports }: ResolvedConfig) =>
-    new Map(ports.map(({ name, device, queues }) => [name, { device, queues }]));
+    new Map(ports.map(({ name, device, queues, offload }) => [name, { device, queues, offload }]));
   const [old, wanted] = [shapes(running), shapes(desired)];
   const names = new Set([...old.keys(), ...wanted.keys()]);
   return [...names].flatMap((name) => {
@@ -126,6 +127,7 @@ function portShapes(running: ResolvedConfig, desired: ResolvedConfig): Change[] 
     return [
       ...changeOf(`ports.${name}.device`, before.device, after.device),
       ...changeOf(`ports.${name}.queues`, before.queues, after.queues),
+      ...changeOf(`ports.${name}.offload`, before.offload, after.offload),
     ];
   });
 }
@@ -208,6 +210,7 @@ function portActions(running: ResolvedConfig, desired: ResolvedConfig): Action[]
       ...changeOf('pipeline', pipelineNames(running, before), pipelineNames(desired, port)),
       ...changeOf('forward', portName(running, before.forward), portName(desired, port.forward)),
       ...changeOf('punt', portName(running, before.punt), portName(desired, port.punt)),
+      ...changeOf('rules', before.rules.map(ruleText), port.rules.map(ruleText)),
     ];
     return changes.map((change): Action => ({ kind: 'port', port: port.name, ...change }));
   });

@@ -26,6 +26,9 @@ function errorOf(work: () => unknown): WireletError {
   throw new Error('it was accepted');
 }
 
+/** Of a port. */
+const NO_RULES = { rules: [], offload: 'auto' };
+
 describe('what a config becomes', () => {
   it('has a default for everything but the ports', () => {
     expect(resolved({ ports: { a: 'null:' } })).toEqual({
@@ -36,7 +39,9 @@ describe('what a config becomes', () => {
       frames: 16384,
       frameBytes: 2240,
       hugepages: true,
-      ports: [{ name: 'a', device: 'null:', queues: 1, forward: -1, punt: -1, pipeline: [] }],
+      ports: [
+        { name: 'a', device: 'null:', queues: 1, forward: -1, punt: -1, pipeline: [], ...NO_RULES },
+      ],
       programs: [],
       stateDirectory: '',
       rollback: { faults: 3, windowMs: 10_000 },
@@ -88,6 +93,7 @@ describe('what a config becomes', () => {
         forward: 1,
         punt: 2,
         pipeline: [1, 0],
+        ...NO_RULES,
       },
       {
         name: 'out',
@@ -96,8 +102,17 @@ describe('what a config becomes', () => {
         forward: -1,
         punt: 2,
         pipeline: [0, 1],
+        ...NO_RULES,
       },
-      { name: 'tap', device: 'null:', queues: 1, forward: -1, punt: -1, pipeline: [0, 1] },
+      {
+        name: 'tap',
+        device: 'null:',
+        queues: 1,
+        forward: -1,
+        punt: -1,
+        pipeline: [0, 1],
+        ...NO_RULES,
+      },
     ]);
     expect(programs).toMatchObject([
       { name: 'guard', source: '/app/programs/guard', deadlineNs: 5e6, redirectTo: [2] },

@@ -46,6 +46,7 @@ export class FakeNative implements NativeAppliance {
   programSlots = () => this.slots;
   statsPage = () => this.page.buffer;
   xstatNames = () => [];
+  rulesPlace = () => ({ hardware: false, counted: true, refused: '' });
   counters = () => [];
   events = () => this.queue.splice(0);
   eventsLost = () => 0;

@@ -9,7 +9,7 @@ import { decodeStats } from '../src/stats/stats.js';
 import { FakeNative, nativeEvent } from './fake-native.js';
 import { loadedProgram } from './loaded.js';
 
-const NAMES = { ports: ['in', 'out'], xstats: [[], []] };
+const NAMES = { ports: ['in', 'out'], xstats: [[], []], rules: [] };
 const ROOM = { elapsedMs: 0, framesUsed: 0 };
 
 /** guard and count, whose modules are these bytes. */

@@ -57,6 +57,18 @@ describe('a plan', () => {
     expect(needsGeneration(actions)).toBe(false);
   });
 
+  it('publishes other rules, and restarts for who carries them out', () => {
+    const rules = { in: [{ match: { vlan: 7 }, action: { drop: true as const } }] };
+    const ruled = deployment({ ...BASE, rules });
+    expect(differences(running, ruled)).toEqual(['port in rules [] > ["vlan 7: drop"]']);
+    expect(needsGeneration(planActions(running, ruled))).toBe(true);
+    expect(differences(ruled, ruled)).toEqual([]);
+    const never = { ...PORTS, in: { device: PORTS.in, offload: 'never' as const } };
+    expect(differences(running, deployment({ ...BASE, ports: never }))).toEqual([
+      'restart ports.in.offload "auto" > "never"',
+    ]);
+  });
+
   it('replaces a program for its bytes, whatever its source is called', () => {
     expect(differences(running, deployment(BASE, { guard: 'other' }))).toEqual([
       expect.stringMatching(/^guard module [0-9a-f]{12} > [0-9a-f]{12}$/),

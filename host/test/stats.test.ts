@@ -18,6 +18,7 @@ import {
   PORT_BLOCK_MAC,
   PORT_BLOCK_MTU,
   PORT_BLOCK_PROMISCUOUS,
+  PORT_BLOCK_RULE_HITS,
   PORT_BLOCK_RX_BYTES,
   PORT_BLOCK_RX_PACKETS,
   PORT_BLOCK_XSTATS,
@@ -52,6 +53,13 @@ const NAMES: StatsNames = {
   ports: ['in', 'out'],
   programs: ['guard'],
   xstats: [['missed'], ['lost', 'reordered']],
+  rules: [
+    {
+      place: { hardware: false, counted: true, refused: 'no room' },
+      texts: ['udp: drop', 'all: mark 1'],
+    },
+    { place: { hardware: true, counted: false, refused: '' }, texts: ['arp: queue 1'] },
+  ],
 };
 
 function decode(page: FakePage) {
@@ -96,6 +104,25 @@ describe('the counters page', () => {
       health: 'running',
       verdicts: { pass: 0, drop: 6, redirect: 0, punt: 0 },
     });
+  });
+
+  it('tells who carries out rules and what each has met', () => {
+    const page = new FakePage(SHAPE);
+    page.port(0, 0, PORT_BLOCK_RULE_HITS, 2);
+    page.port(1, 0, PORT_BLOCK_RULE_HITS, 3);
+    page.port(1, 0, PORT_BLOCK_RULE_HITS + 8, 7);
+    page.port(0, 1, PORT_BLOCK_RULE_HITS, 9);
+    const { ports } = decode(page);
+    expect(ports.in?.rules).toEqual({
+      where: 'native',
+      refused: 'no room',
+      hits: [
+        { rule: 'udp: drop', packets: 5 },
+        { rule: 'all: mark 1', packets: 7 },
+      ],
+    });
+    const hits = [{ rule: 'arp: queue 1', packets: null }];
+    expect(ports.out?.rules).toEqual({ where: 'hardware', refused: '', hits });
   });
 
   it('tells how busy an lcore is and how long its bursts take', () => {

@@ -13,7 +13,7 @@ function stats(elapsedMs: number, rx: number, dropped: number): Stats {
   const zero = new Block(new BigUint64Array(1), 0);
   const groups = [{ lcore: zero, ports: [zero, zero], programs: [zero] }];
   const page = { lcores: 1, ports: 2, programs: 1, cyclesHz: 1, frames: 1, generation: 1 };
-  const names = { ports: ['in', 'out'], programs: ['guard'], xstats: [['missed'], []] };
+  const names = { ports: ['in', 'out'], programs: ['guard'], xstats: [['missed'], []], rules: [] };
   const decoded = decodeStats({ ...page, groups }, names, { elapsedMs, framesUsed: 0 });
   const port = decoded.ports.in;
   if (port) {

@@ -104,7 +104,8 @@ function sentence(message: string): string {
 }
 
 function wildcard(path: readonly PropertyKey[]): string {
-  return path.map((part, index) => (index === 1 ? '*' : String(part))).join('.');
+  const isName = (part: PropertyKey, index: number) => index === 1 || typeof part === 'number';
+  return path.map((part, index) => (isName(part, index) ? '*' : String(part))).join('.');
 }
 
 /** `['ports', 'in', 0]` to `ports.in[0]`. */

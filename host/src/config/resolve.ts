@@ -14,6 +14,7 @@ import { didYouMean } from '../suggest.js';
 import { checkConfig } from './check.js';
 import { type Finding, findingsError } from './issues.js';
 import { type Overrides, readEnvironment } from './overrides.js';
+import { resolveRules } from './rules.js';
 import {
   FAULT_FILES_DEFAULT,
   type ProgramConfig,
@@ -213,7 +214,7 @@ function resolveLcores(lcores: WireletConfig['lcores'], findings: Finding[]): nu
 }
 
 function resolvePorts(config: WireletConfig, names: Names, directory: string): NativePort[] {
-  for (const map of ['forward', 'punt'] as const) {
+  for (const map of ['forward', 'punt', 'rules'] as const) {
     for (const from of Object.keys(config[map] ?? {})) names.port(from, `${map}.${from}`);
   }
   const findings = names.findings;
@@ -232,6 +233,8 @@ function resolvePorts(config: WireletConfig, names: Names, directory: string): N
       forward: forward === undefined ? -1 : names.port(forward, `forward.${name}`),
       punt: punt === undefined ? -1 : names.port(punt, puntPath),
       pipeline: pipeline.map((program, index) => names.program(program, `${own}[${index}]`)),
+      rules: resolveRules(config.rules?.[name] ?? [], `rules.${name}`, findings),
+      offload: port.offload ?? 'auto',
     };
   });
   return ports.map((port, index) => withWayBack(port, index, ports));

@@ -12,6 +12,7 @@ import {
   NAME_BYTES_MAX,
   PIPELINE_PROGRAMS_MAX,
 } from '../abi.js';
+import { offload, portRules, ruleActionObject, ruleMatchObject, ruleObject } from './rules.js';
 
 /** Frames of the smallest region: a full burst for each of a few queues. */
 const FRAMES_MIN = 512;
@@ -47,6 +48,7 @@ const portObject = z.strictObject({
   queues: z.int().min(1).max(LCORES_MAX).optional().describe('Receive queues; default 1.'),
   pipeline: pipeline.optional(),
   punt: name.optional().describe('Port that punted packets of this port leave by.'),
+  offload: offload.optional(),
 });
 const port = z.union([device, portObject]);
 
@@ -188,6 +190,10 @@ export const configSchema = z.strictObject({
     .optional()
     .describe('Where passed packets leave: `{ in: "out" }`, one way.'),
   punt: z.record(name, name).optional().describe('Where punted packets leave, by port of arrival.'),
+  rules: z
+    .record(name, portRules)
+    .optional()
+    .describe('What is decided before programs see a packet, by port of arrival.'),
   programs: z.record(name, program).optional().describe('Programs by name.'),
   pipeline: pipeline.optional().describe('Pipeline of every port that has none of its own.'),
   state: stateObject.optional().describe('What becomes of tables when the process ends.'),
@@ -201,6 +207,7 @@ export const configSchema = z.strictObject({
 export type WireletConfig = z.input<typeof configSchema>;
 export type PortConfig = z.input<typeof port>;
 export type ProgramConfig = z.input<typeof program>;
+export type { RuleConfig } from './rules.js';
 /** What a program may be given as a setting. */
 export type Setting = z.input<typeof setting>;
 
@@ -209,6 +216,9 @@ export const KNOWN_KEYS: Record<string, readonly string[]> = {
   '': Object.keys(configSchema.shape),
   'ports.*': Object.keys(portObject.shape),
   'programs.*': Object.keys(programObject.shape),
+  'rules.*.*': Object.keys(ruleObject.shape),
+  'rules.*.*.match': Object.keys(ruleMatchObject.shape),
+  'rules.*.*.action': Object.keys(ruleActionObject.shape),
   state: Object.keys(stateObject.shape),
   rollback: Object.keys(rollbackObject.shape),
   control: Object.keys(controlObject.shape),

@@ -27,6 +27,7 @@ import {
   PORT_BLOCK_MTU,
   PORT_BLOCK_PROMISCUOUS,
   PORT_BLOCK_PUNTED_PACKETS,
+  PORT_BLOCK_RULE_HITS,
   PORT_BLOCK_RX_BYTES,
   PORT_BLOCK_RX_PACKETS,
   PORT_BLOCK_STEERED_PACKETS,
@@ -46,6 +47,7 @@ import {
   VERDICTS,
   type Verdict,
 } from '../abi.js';
+import type { NativeRulesPlace } from '../native.js';
 import { type Percentiles, percentiles } from './histogram.js';
 import type { Block, PageSnapshot } from './page.js';
 
@@ -109,8 +111,19 @@ export interface PortStats {
   /** The device will never receive again. */
   finished: boolean;
   xstats: Record<string, number>;
+  /** What is decided before programs see a packet; null where there are no rules. */
+  rules: RulesStats | null;
   /** From the generator to this port, in ns; null where nobody measures it. */
   latencyNs: Percentiles | null;
+}
+
+export interface RulesStats {
+  /** Who carries them out: the engine, or the device itself. */
+  where: 'native' | 'hardware';
+  /** Why not the device, where it was asked; else ''. */
+  refused: string;
+  /** In their order; hits are null where the device does not count. */
+  hits: { rule: string; packets: number | null }[];
 }
 
 export interface ProgramStats {
@@ -150,6 +163,8 @@ export interface StatsNames {
   programs: string[];
   /** Names of extra statistics by port. */
   xstats: string[][];
+  /** Rules by port, as texts. */
+  rules: { place: NativeRulesPlace; texts: string[] }[];
 }
 
 /** What is measured beside the page. */
@@ -173,7 +188,7 @@ export function decodeStats(page: PageSnapshot, names: StatsNames, measured: Mea
     frames: page.frames,
     lcores: page.groups.map(({ lcore }) => decodeLcore(lcore, page.cyclesHz)),
     ports: byName(names.ports, (index) =>
-      decodePort(group('ports', index), names.xstats[index] ?? []),
+      decodePort(group('ports', index), names.xstats[index] ?? [], names.rules[index]),
     ),
     programs: byName(names.programs, (index) =>
       decodeProgram(group('programs', index), page.cyclesHz),
@@ -204,7 +219,11 @@ function decodeLcore(block: Block, hz: number): LcoreStats {
   };
 }
 
-function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
+function decodePort(
+  blocks: Block[],
+  xstatNames: string[],
+  rules: StatsNames['rules'][number] | undefined,
+): PortStats {
   const drops = sums(blocks, PORT_BLOCK_DROPS, DROP_REASONS.length);
   const xstats = sums(blocks, PORT_BLOCK_XSTATS, xstatNames.length);
   return {
@@ -225,7 +244,19 @@ function decodePort(blocks: Block[], xstatNames: string[]): PortStats {
     promiscuous: most(blocks, PORT_BLOCK_PROMISCUOUS) > 0,
     finished: sum(blocks, PORT_BLOCK_FINISHED) > 0,
     xstats: record(xstatNames, xstats),
+    rules: rules && rules.texts.length > 0 ? decodeRules(blocks, rules) : null,
     latencyNs: percentiles(sums(blocks, PORT_BLOCK_LATENCY_NS, HISTOGRAM_BUCKETS)),
+  };
+}
+
+function decodeRules(blocks: Block[], { place, texts }: StatsNames['rules'][number]): RulesStats {
+  const packets = sums(blocks, PORT_BLOCK_RULE_HITS, texts.length);
+  return {
+    where: place.hardware ? 'hardware' : 'native',
+    refused: place.refused,
+    hits: texts.map((rule, index) => {
+      return { rule, packets: place.counted ? (packets[index] ?? 0) : null };
+    }),
   };
 }
 

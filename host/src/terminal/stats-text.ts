@@ -34,7 +34,7 @@ function portsText(stats: Stats, before: Stats | undefined): string {
     grouped(port.dropped),
     dropsText(port),
   ]);
-  return [tableText(columns, rows), ...xstatsLines(stats)].join('\n');
+  return [tableText(columns, rows), ...xstatsLines(stats), ...rulesLines(stats)].join('\n');
 }
 
 /** `in: generated 600,000`: what interfaces are, and what devices count beside, if it happened. */
@@ -44,6 +44,18 @@ function xstatsLines(stats: Stats): string[] {
     const texts = happened.map(([xstat, count]) => `${xstat} ${grouped(count)}`);
     const all = [...interfaceTexts(port), ...waysTexts(port), ...texts];
     return all.length === 0 ? [] : [`${name}: ${all.join(', ')}`];
+  });
+}
+
+/** `in: rules, native`, and a line for each with its hits. */
+function rulesLines({ ports }: Stats): string[] {
+  return Object.entries(ports).flatMap(([name, { rules }]) => {
+    if (rules === null) return [];
+    const why = rules.refused === '' ? '' : ` (not in hardware: ${rules.refused})`;
+    const hits = rules.hits.map(({ rule, packets }) => {
+      return `  ${packets === null ? 'not counted' : grouped(packets)}  ${rule}`;
+    });
+    return [`${name}: rules, ${rules.where}${why}`, ...hits];
   });
 }
 

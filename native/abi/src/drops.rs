@@ -79,6 +79,8 @@ drop_reasons! {
     NoCopyFrame = 21, "no_copy_frame", false;
     /// Punted to the host, whose handler is behind.
     PuntFull = 22, "punt_full", false;
+    /// A rule of the port that it came in by says so.
+    Rule = 23, "rule", false;
 }
 
 const _: () = {

@@ -71,6 +71,9 @@ errors! {
         "Define it under `programs`.";
     ConfigLimit, "WIRELET_E_CONFIG_LIMIT", Config,
         "A number in the config is outside its limits.", "Limits: docs/architecture.md.";
+    Rules, "WIRELET_E_RULES", Config,
+        "A port can't have the rules that the config gives it.",
+        "Rules: docs/operating.md. `queues`, `offload` and programs' `affinity` set limits to them.";
     DeviceSpec, "WIRELET_E_DEVICE_SPEC", Config,
         "A device's spec is wrong.", "Specs: docs/devices.md, `device:where?option=value`.";
     Settings, "WIRELET_E_SETTINGS", Config,

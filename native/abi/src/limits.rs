@@ -95,6 +95,8 @@ limits! {
     PACKET_BYTES_PADDED: usize = 60;
     /// Extra statistics of one port.
     XSTATS_MAX: usize = 16;
+    /// Rules of one port.
+    RULES_MAX: usize = 64;
     /// Room for drop reasons in a port's block of the counters page.
     DROP_REASONS_MAX: usize = 32;
     /// Times a program is rebuilt after faults in a row before it is quarantined.

@@ -76,7 +76,7 @@ layout! {
 
 layout! {
     /// One port, as one lcore saw it.
-    pub struct PortBlock: 2560 {
+    pub struct PortBlock: 3072 {
         /// Packets received, those included that the device dropped at its edge.
         rx_packets: u64 = 0,
         /// Bytes of them.
@@ -106,7 +106,8 @@ layout! {
         /// Packets that floods added to those that came in by this port: one for each port that a
         /// packet was sent to, but one.
         copied_packets: u64 = 472,
-        /// Packets that came in by this port and were handed to the lcore of their flow.
+        /// Packets that came in by this port and were handed to the lcore of their flow, or of the
+        /// queue that a rule names.
         steered_packets: u64 = 480,
         /// Packets that came in by this port and went to the host's handler, part of
         /// `forwarded_packets`.
@@ -115,6 +116,9 @@ layout! {
         reserved_tail: [u64; 2] = 496,
         /// Latency of packets from their generator to this port, in ns.
         latency_ns: [u64; BUCKETS] = 512,
+        /// Packets that came in by this port and that a rule decided, by rule; of rules in hardware
+        /// what the device counts.
+        rule_hits: [u64; 64] = 2560,
     }
 }
 
@@ -175,4 +179,5 @@ pub mod state {
 const _: () = {
     assert!(crate::limits::DROP_REASONS_MAX == 32);
     assert!(crate::limits::XSTATS_MAX == 16);
+    assert!(crate::limits::RULES_MAX == 64);
 };

@@ -19,7 +19,7 @@ use crate::handover;
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
 use crate::port::Port;
-use crate::ports::{OpenPorts, PortConfig, open_ports};
+use crate::ports::{OpenPorts, PortConfig, PortFacts, open_ports};
 use crate::program::{Places, Program, ProgramConfig};
 use crate::punt::{self, PuntReceiver, PuntSender, Punted};
 use crate::rebuild::{self, Supervisor};
@@ -74,7 +74,7 @@ pub struct Appliance {
     /// Whoever changes what runs.
     changes: Arc<Mutex<Changes>>,
     stats: StatsPage,
-    xstat_names: Vec<&'static [&'static str]>,
+    facts: Vec<PortFacts>,
     control: Arc<Control>,
     events: Events,
     /// Packets for the host's handler, of each lcore.
@@ -112,7 +112,7 @@ impl Appliance {
         let stats = StatsPage::new(lcores, ports, slots_max, region.frames())?;
         let control = Control::new(controls, ports, sender, config.offline, stats.head());
         let control = Arc::new(control);
-        let OpenPorts { per_lcore, xstat_names } = open_ports(&config.ports, &region, &wakers)?;
+        let OpenPorts { per_lcore, facts } = open_ports(&config.ports, &region, &wakers)?;
         let pages = (0..lcores).map(|_| BurstPage::new()).collect::<Result<Vec<_>, _>>()?;
         let places = pages.iter().enumerate().map(|(lcore, page)| Places {
             burst_page: Arc::clone(page.backing()),
@@ -130,6 +130,7 @@ impl Appliance {
             (programs, slots_max),
             (config.ports.iter().map(PortConfig::route).collect(), steer::queues(&per_lcore)),
         );
+        changes.check_rules()?;
         let parts = Parts { region: &region, stats: &stats, control: &control, events: &events };
         let listens = Arc::new(AtomicBool::new(false));
         let punts = (0..lcores).map(|lcore| punt::punts(lcore, &region, &listens));
@@ -144,7 +145,7 @@ impl Appliance {
             roster,
             changes,
             stats,
-            xstat_names,
+            facts,
             control,
             events,
             punts: Mutex::new(punts),
@@ -192,9 +193,9 @@ impl Appliance {
         self.stats.backing()
     }
 
-    /// Names of a port's extra statistics.
-    pub fn xstat_names(&self, port: usize) -> &[&'static str] {
-        self.xstat_names.get(port).copied().unwrap_or_default()
+    /// What is known of a port since it was opened.
+    pub fn port_facts(&self, port: usize) -> Option<&PortFacts> {
+        self.facts.get(port)
     }
 
     /// Every program's counters, summed over lcores.

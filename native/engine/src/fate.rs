@@ -69,6 +69,11 @@ impl Fate {
         Fate { what: What::CameIn, port, ..Fate::OPEN }
     }
 
+    /// Dropped by a rule.
+    pub fn refused() -> Fate {
+        Fate { what: What::Dropped(DropReason::Rule), ..Fate::OPEN }
+    }
+
     /// Dropped on its way to `port`.
     pub fn not_sent(port: u16) -> Fate {
         Fate { what: What::Dropped(DropReason::TxFull), port, ..Fate::OPEN }

@@ -4,15 +4,15 @@ use std::marker::PhantomData;
 
 use wirelet_packet::{Mbuf, Region};
 
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86DD;
-const ETHERTYPE_VLAN: u16 = 0x8100;
-const ETHERTYPE_QINQ: u16 = 0x88A8;
+pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
+pub(crate) const ETHERTYPE_IPV6: u16 = 0x86DD;
+pub(crate) const ETHERTYPE_VLAN: u16 = 0x8100;
+pub(crate) const ETHERTYPE_QINQ: u16 = 0x88A8;
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 const ICMP6: u8 = 58;
-const SCTP: u8 = 132;
+pub(crate) const SCTP: u8 = 132;
 /// Bytes of an ICMP error before the packet that it is about (RFC 792, RFC 4443).
 const ICMP_ERROR_BYTES: usize = 8;
 /// Odd, and as good as any: 2^64 divided by the golden ratio.
@@ -33,10 +33,15 @@ impl<'a> Bytes<'a> {
         Bytes { start: region.data(mbuf), length: mbuf.length.into(), _of: PhantomData }
     }
 
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.length
+    }
+
     /// `N` bytes from `at` on. Each is read once: what a program on another lcore writes there
     /// meanwhile changes the hash, and nothing else.
     #[inline]
-    fn get<const N: usize>(self, at: usize) -> Option<[u8; N]> {
+    pub(crate) fn get<const N: usize>(self, at: usize) -> Option<[u8; N]> {
         if at + N > self.length {
             return None;
         }
@@ -46,17 +51,17 @@ impl<'a> Bytes<'a> {
     }
 
     #[inline]
-    fn u8(self, at: usize) -> Option<u8> {
+    pub(crate) fn u8(self, at: usize) -> Option<u8> {
         self.get::<1>(at).map(|[byte]| byte)
     }
 
     #[inline]
-    fn u16(self, at: usize) -> Option<u16> {
+    pub(crate) fn u16(self, at: usize) -> Option<u16> {
         self.get(at).map(u16::from_be_bytes)
     }
 
     #[inline]
-    fn u32(self, at: usize) -> Option<u32> {
+    pub(crate) fn u32(self, at: usize) -> Option<u32> {
         self.get(at).map(u32::from_be_bytes)
     }
 

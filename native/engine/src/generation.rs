@@ -5,7 +5,9 @@ use std::mem::swap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wirelet_abi::limits::RULES_MAX;
 use wirelet_abi::stats::ProgramBlock;
+use wirelet_drivers::Rule;
 
 use crate::errand::Errand;
 use crate::lcore::Lcore;
@@ -24,6 +26,8 @@ pub struct Route {
     pub punt: Option<u16>,
     /// Programs that they run through, indexes into the slots.
     pub chain: Vec<usize>,
+    /// What is decided before they run through any; the first that matches counts.
+    pub rules: Vec<Rule>,
 }
 
 /// A program of the next generation.
@@ -127,6 +131,10 @@ impl Errand for Adoption {
             change.apply(&mut lcore.slots);
         }
         for (port, route) in lcore.ports.iter_mut().zip(&mut self.routes) {
+            if port.route.rules != route.rules {
+                // Other rules count from zero.
+                port.stats.rule_hits = [0; RULES_MAX];
+            }
             swap(&mut port.route, route);
         }
         for (port, steering) in lcore.ports.iter_mut().zip(&mut self.steering) {

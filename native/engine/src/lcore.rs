@@ -25,7 +25,7 @@ use crate::program::Places;
 use crate::punt::PuntSender;
 use crate::rebuild;
 use crate::stats::StatsWriter;
-use crate::{steer, transmit, watch};
+use crate::{rules, steer, transmit, watch};
 
 /// Bursts between two publications of the counters.
 const PUBLISH_BURSTS: u64 = 100;
@@ -134,9 +134,13 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     let bytes: u64 = lcore.burst.mbufs[..count].iter().map(|mbuf| u64::from(mbuf.length)).sum();
     ingress.stats.rx_packets += count as u64;
     ingress.stats.rx_bytes += bytes;
-    let own = match ingress.steering.stays() {
+    let left = match ingress.route.rules.is_empty() {
         true => count,
-        false => steer::split(lcore, port, count),
+        false => rules::apply(lcore, port, count),
+    };
+    let own = match lcore.ports[port].steering.stays() {
+        true => left,
+        false => steer::split(lcore, port, left),
     };
     run_burst(lcore, port, own, started);
     count

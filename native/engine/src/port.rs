@@ -6,6 +6,7 @@ use wirelet_drivers::{Device, DeviceStats, TxLimits};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use crate::generation::Route;
+use crate::rules::RulesAt;
 use crate::steer::Steering;
 use crate::tracer::Tracer;
 use crate::watch;
@@ -20,6 +21,8 @@ pub struct Port {
     pub route: Route,
     /// Which lcore they run on.
     pub steering: Steering,
+    /// Who carries out the rules of `route`.
+    pub rules_at: RulesAt,
     /// What was counted.
     pub stats: PortBlock,
     /// What packets may leave.
@@ -48,6 +51,7 @@ impl Port {
             home,
             route: Route::default(),
             steering: Steering::default(),
+            rules_at: RulesAt::Engine,
             stats: PortBlock::default(),
             limits,
             name: String::new(),
@@ -128,6 +132,9 @@ impl Port {
         self.stats.rx_bytes += self.device_stats.rx_drop_bytes - before.1;
         self.stats.edge_drop_bytes = self.device_stats.rx_drop_bytes;
         self.stats.xstats = self.device_stats.xstats;
+        if self.rules_at != RulesAt::Engine {
+            device.rule_hits(&mut self.stats.rule_hits);
+        }
         self.stats.latency_ns = self.device_stats.latency_ns;
         self.stats.link_up = self.device_stats.link_up.into();
         self.stats.finished = device.finished().into();

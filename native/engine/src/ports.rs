@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use wirelet_abi::Error;
-use wirelet_drivers::{Device, OpenContext, Rings, open};
+use wirelet_drivers::{Device, OpenContext, Rings, Rule, open};
 use wirelet_packet::{Region, Waker};
 
 use crate::generation::Route;
 use crate::port::Port;
+use crate::rules::{Offload, RulesPlace};
 
 /// What the host says of a port.
 #[derive(Clone, Debug)]
@@ -24,12 +25,21 @@ pub struct PortConfig {
     pub punt: Option<u16>,
     /// Programs, indexes.
     pub pipeline: Vec<usize>,
+    /// What is decided before they see a packet.
+    pub rules: Vec<Rule>,
+    /// Who shall carry these out.
+    pub offload: Offload,
 }
 
 impl PortConfig {
     /// Where its packets go at first.
     pub fn route(&self) -> Route {
-        Route { forward: self.forward, punt: self.punt, chain: self.pipeline.clone() }
+        Route {
+            forward: self.forward,
+            punt: self.punt,
+            chain: self.pipeline.clone(),
+            rules: self.rules.clone(),
+        }
     }
 }
 
@@ -38,7 +48,16 @@ pub struct OpenPorts {
     /// Per lcore, per port.
     pub per_lcore: Vec<Vec<Port>>,
     /// Per port.
-    pub xstat_names: Vec<&'static [&'static str]>,
+    pub facts: Vec<PortFacts>,
+}
+
+/// What is known of a port once it is open.
+#[derive(Clone, Debug)]
+pub struct PortFacts {
+    /// Names of its extra statistics.
+    pub xstat_names: &'static [&'static str],
+    /// Who carries out its rules.
+    pub rules: RulesPlace,
 }
 
 /// Opens all ports. A port with fewer queues than lcores gets them on the lcores that come next,
@@ -55,14 +74,15 @@ pub fn open_ports(
     let lcores = wakers.len();
     let mut rings = Rings::default();
     let mut per_lcore: Vec<Vec<Port>> = (0..lcores).map(|_| Vec::new()).collect();
-    let (mut xstat_names, mut homes, mut next) = (Vec::new(), Vec::new(), 0);
+    let (mut facts, mut homes, mut next) = (Vec::new(), Vec::new(), 0);
     for (number, config) in configs.iter().enumerate() {
         let queues = if config.queues == 0 { lcores } else { config.queues.min(lcores) };
         let context = OpenContext { region: Arc::clone(region), port: number as u16, queues };
         let add =
             |error: Error| Error::new(error.code, format!("{}: {}", config.name, error.message));
-        let devices = open(&config.device, &context, &mut rings).map_err(add)?;
-        xstat_names.push(devices[0].xstat_names());
+        let mut devices = open(&config.device, &context, &mut rings).map_err(add)?;
+        let place = RulesPlace::choose(config, &mut *devices[0]).map_err(add)?;
+        let names = devices[0].xstat_names();
         let limits = devices[0].tx_limits();
         let first = match (devices.len(), paired_home(configs, &homes, number)) {
             (1, Some(home)) => home,
@@ -82,13 +102,15 @@ pub fn open_ports(
         for (lcore, device) in queue.into_iter().enumerate() {
             let mut port = Port::new(device, first, limits);
             port.route = config.route();
+            port.rules_at = place.at();
             port.name.clone_from(&config.name);
             port.takes_notes = port.device.as_mut().is_some_and(|device| device.take_notes());
             per_lcore[lcore].push(port);
         }
+        facts.push(PortFacts { xstat_names: names, rules: place });
     }
     rings.finish()?;
-    Ok(OpenPorts { per_lcore, xstat_names })
+    Ok(OpenPorts { per_lcore, facts })
 }
 
 /// Home of a port opened before `number` that forwards to it, or that it forwards to.

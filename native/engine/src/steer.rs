@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use wirelet_abi::DropReason;
-use wirelet_abi::limits::{BURST_MAX, LCORES_MAX, PORTS_MAX};
+use wirelet_abi::limits::{BURST_MAX, LCORES_MAX, PORTS_MAX, RULES_MAX};
+use wirelet_abi::{DropReason, Error, ErrorCode};
+use wirelet_drivers::RuleAction;
 use wirelet_packet::clock;
 
 use crate::burst::GONE;
@@ -14,6 +15,7 @@ use crate::handover;
 use crate::lcore::{self, Lcore};
 use crate::port::Port;
 use crate::program::Program;
+use crate::rules::RulesAt;
 
 /// Which packets a program must see on one lcore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,10 @@ pub struct Queues {
     lcores: Vec<u8>,
     /// Packets of a flow come to one of them.
     keeps_flows: bool,
+    /// The port's name.
+    name: String,
+    /// Its rules are in hardware.
+    offloaded: bool,
 }
 
 /// Of every port, as `per_lcore` opened them.
@@ -54,9 +60,58 @@ pub fn queues(per_lcore: &[Vec<Port>]) -> Vec<Queues> {
         let lcores: Vec<u8> = lcores.map(|lcore| lcore as u8).collect();
         let keeps = |&lcore: &u8| device(lcore.into()).is_some_and(|queue| queue.keeps_flows());
         let keeps_flows = lcores.len() < 2 || lcores.iter().all(keeps);
-        Queues { lcores, keeps_flows }
+        let Port { name, rules_at, .. } = &per_lcore[0][port];
+        let offloaded = *rules_at != RulesAt::Engine;
+        Queues { lcores, keeps_flows, name: name.clone(), offloaded }
     };
     (0..ports).map(of).collect()
+}
+
+/// Whether every port can have the rules that its route has.
+///
+/// # Errors
+/// `WIRELET_E_RULES`, `WIRELET_E_CONFIG_LIMIT`.
+pub fn check_rules(
+    routes: &[Route],
+    steering: &[Steering],
+    queues: &[Queues],
+) -> Result<(), Error> {
+    for ((route, steering), queues) in routes.iter().zip(steering).zip(queues) {
+        let Queues { lcores, name, .. } = queues;
+        if route.rules.len() > RULES_MAX {
+            let message = format!("rules.{name}: {} rules; at most {RULES_MAX}", route.rules.len());
+            return Err(Error::new(ErrorCode::ConfigLimit, message));
+        }
+        for (index, rule) in route.rules.iter().enumerate() {
+            let RuleAction::Queue(queue) = rule.action else { continue };
+            let wrong = |message| {
+                let message = format!("rules.{name}[{index}]: queue {queue}, but {message}");
+                Err(Error::new(ErrorCode::Rules, message))
+            };
+            if usize::from(queue) >= lcores.len() {
+                return wrong(format!("the port has {} (from 0 on)", lcores.len()));
+            }
+            if !steering.stays() {
+                return wrong("a program of the port's asks for flow affinity".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first port whose rules are in hardware and would be others.
+///
+/// # Errors
+/// `WIRELET_E_RESTART_NEEDED`.
+pub fn check_offloaded(from: &[Route], to: &[Route], queues: &[Queues]) -> Result<(), Error> {
+    let changes = from.iter().zip(to).map(|(from, to)| from.rules != to.rules);
+    match queues.iter().zip(changes).find(|(queues, changes)| queues.offloaded && *changes) {
+        None => Ok(()),
+        Some((Queues { name, .. }, _)) => {
+            let message = format!("rules.{name}: they are in hardware");
+            Err(Error::new(ErrorCode::RestartNeeded, message))
+        }
+    }
 }
 
 /// How each port is steered when packets go by `routes` through `slots`. Ports that need both
@@ -112,15 +167,23 @@ impl Steering {
 /// in front and in order. What a ring has no room for is dropped.
 #[inline(never)]
 pub fn split(lcore: &mut Lcore, port: usize, count: usize) -> usize {
+    let steering = &lcore.ports[port].steering;
+    let mbufs = &lcore.burst.mbufs[..count];
+    let mut to = [0u8; BURST_MAX];
+    for (to, mbuf) in to.iter_mut().zip(mbufs) {
+        *to = steering.lcore(Bytes::of(lcore.frames.region(), mbuf));
+    }
+    deal(lcore, port, &to[..count])
+}
+
+/// Gives each packet of the burst to the lcore that `to` has for it; returns how many are left
+/// here, in front and in order. Those with a number that is no lcore's are gone.
+pub fn deal(lcore: &mut Lcore, port: usize, to: &[u8]) -> usize {
     let Lcore { index, ports, frames, burst, outgoing, control, stats, gather, .. } = lcore;
     let ingress = &mut ports[port];
-    let mbufs = &mut burst.mbufs[..count];
-    let mut to = [0u8; BURST_MAX];
-    let mut others = 0u64;
-    for (to, mbuf) in to.iter_mut().zip(&*mbufs) {
-        *to = ingress.steering.lcore(Bytes::of(frames.region(), mbuf));
-        others |= 1 << *to;
-    }
+    let mbufs = &mut burst.mbufs[..to.len()];
+    let is_lcore = |&&to: &&u8| usize::from(to) < LCORES_MAX;
+    let mut others = to.iter().filter(is_lcore).fold(0u64, |others, to| others | 1 << to);
     others &= !(1 << *index);
     while others != 0 {
         let other = others.trailing_zeros() as usize;
@@ -135,8 +198,8 @@ pub fn split(lcore: &mut Lcore, port: usize, count: usize) -> usize {
         gather[sent..].iter().for_each(|mbuf| frames.give(mbuf.frame));
     }
     let mut own = 0;
-    for at in 0..count {
-        if usize::from(to[at]) == *index {
+    for (at, &to) in to.iter().enumerate() {
+        if usize::from(to) == *index {
             mbufs[own] = mbufs[at];
             own += 1;
         }

@@ -135,6 +135,14 @@ impl Changes {
         Ok(slots)
     }
 
+    /// Whether ports can have the rules that they begin with.
+    ///
+    /// # Errors
+    /// `WIRELET_E_RULES`, `WIRELET_E_CONFIG_LIMIT`.
+    pub fn check_rules(&self) -> Result<(), Error> {
+        steer::check_rules(&self.routes, &self.steering(), &self.queues)
+    }
+
     /// How ports are steered now.
     pub fn steering(&self) -> Vec<Steering> {
         steer::plan(&self.routes, &self.slots, &self.queues)
@@ -161,18 +169,21 @@ impl Changes {
     ///
     /// # Errors
     /// Before the publication, with nothing changed: the codes of modules, programs and memory,
-    /// `WIRELET_E_CONFIG_LIMIT`, `WIRELET_E_CONFIG_UNKNOWN_PROGRAM`, `WIRELET_E_RESTART_NEEDED`,
+    /// `WIRELET_E_CONFIG_LIMIT`, `WIRELET_E_CONFIG_UNKNOWN_PROGRAM`, `WIRELET_E_RULES`,
+    /// `WIRELET_E_RESTART_NEEDED`,
     /// `WIRELET_E_STATE` when the appliance does not run. After it: `WIRELET_E_SWAP_TIMEOUT`.
     pub fn swap(&mut self, next: GenerationConfig) -> Result<SwapReport, Error> {
         self.check(&next)?;
         let started = Instant::now();
         let (slots, indexes) = self.place(&next.programs)?;
         let compile = started.elapsed();
+        steer::check_offloaded(&self.routes, &next.routes, &self.queues)?;
         let to_slots = |route: &Route| Route {
             chain: route.chain.iter().map(|&program| indexes[program]).collect(),
             ..route.clone()
         };
-        let routes = next.routes.iter().map(to_slots).collect();
+        let routes: Vec<Route> = next.routes.iter().map(to_slots).collect();
+        steer::check_rules(&routes, &steer::plan(&routes, &slots, &self.queues), &self.queues)?;
         let rules = StateRules { reset: next.reset_state, cut: false };
         let mut report = self.change(slots, routes, next.dry_run, rules)?;
         report.compile = compile;

@@ -32,8 +32,9 @@ pub fn settled(lcore: &mut Lcore, port: usize) {
     if let Some(tracer) = &mut ports[port].trace_rx {
         tracer.tell(&|place| fates.of(place));
     }
-    // With flow affinity a burst is not what one of our devices has received.
-    if !ports[port].takes_notes || !ports[port].steering.stays() {
+    // With flow affinity or rules a burst is not what one of our devices has received.
+    let as_received = ports[port].steering.stays() && ports[port].route.rules.is_empty();
+    if !ports[port].takes_notes || !as_received {
         return;
     }
     for place in 0..burst.count {
@@ -101,6 +102,13 @@ pub fn send(
         _ => Fate::not_sent(port),
     });
     sent
+}
+
+/// Packets that a rule has dropped, before their frames go.
+#[cold]
+pub fn refused(tracer: &mut Tracer, frames: &FrameCache, packets: &[Mbuf]) {
+    tracer.see(frames.region(), places(packets), (Moment::Rx, clock::wall_ns()));
+    tracer.tell(&|_| Fate::refused());
 }
 
 fn places(packets: &[Mbuf]) -> impl Iterator<Item = (u8, &Mbuf)> + Clone {

@@ -20,6 +20,7 @@ use wirelet_engine::appliance::{Appliance, ApplianceConfig};
 use wirelet_engine::idle::IdlePolicy;
 use wirelet_engine::trace::{Target, Trace};
 use wirelet_engine::tracer::Wanted;
+use wirelet_engine::{Match, Rule, RuleAction};
 
 struct Counting;
 
@@ -151,6 +152,27 @@ fn packets_that_are_steered_allocate_nothing() {
         ..program(macswap())
     };
     let mut config = config(vec![source, port("sink:", None, &[])], vec![bound]);
+    config.lcores = vec![None, None];
+    assert_eq!(allocations(config, 300_000), 0);
+}
+
+#[test]
+fn packets_that_meet_rules_allocate_nothing() {
+    let of_ports = |first, action, mark| Rule {
+        when: Match { source_port: Some((first, first + 9)), ..Match::default() },
+        action,
+        mark,
+    };
+    let source = wirelet_engine::ports::PortConfig {
+        queues: 2,
+        rules: vec![
+            of_ports(1024, RuleAction::Drop, None),
+            of_ports(1034, RuleAction::Queue(0), Some(1)),
+            of_ports(1044, RuleAction::Queue(1), None),
+        ],
+        ..port("gen:?rate=300k&flows=64", 1, &[0])
+    };
+    let mut config = config(vec![source, port("sink:", None, &[])], vec![program(macswap())]);
     config.lcores = vec![None, None];
     assert_eq!(allocations(config, 300_000), 0);
 }

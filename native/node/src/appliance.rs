@@ -15,6 +15,7 @@ use wirelet_engine::set_eal_arguments;
 use wirelet_packet::RegionConfig;
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
+use crate::rules::{self, RuleSpec};
 use crate::shadow::{ShadowOptions, ShadowTask};
 use crate::swap::{GenerationSpec, SwapTask};
 use crate::tables::{self, Command, CommandTask, TableInfo, TablePart};
@@ -35,6 +36,10 @@ pub struct PortSpec {
     pub punt: i32,
     /// Programs, indexes.
     pub pipeline: Vec<u32>,
+    /// What is decided before they see a packet.
+    pub rules: Vec<RuleSpec>,
+    /// `auto`, `never` or `always`.
+    pub offload: String,
 }
 
 /// Everything an appliance is made of.
@@ -144,7 +149,15 @@ impl Appliance {
     /// Names of a port's extra statistics.
     #[napi]
     pub fn xstat_names(&self, port: u32) -> Vec<String> {
-        self.appliance.xstat_names(port as usize).iter().map(|name| (*name).into()).collect()
+        let facts = self.appliance.port_facts(port as usize);
+        let names = facts.map(|facts| facts.xstat_names).unwrap_or_default();
+        names.iter().map(|name| (*name).into()).collect()
+    }
+
+    /// Who carries out a port's rules.
+    #[napi]
+    pub fn rules_place(&self, port: u32) -> rules::RulesPlace {
+        self.appliance.port_facts(port as usize).into()
     }
 
     /// Every program's counters.
@@ -424,19 +437,21 @@ fn config(spec: ApplianceSpec) -> Result<ApplianceConfig, Error> {
         burst: spec.burst as usize,
         idle,
         offline: spec.offline,
-        ports: spec.ports.into_iter().map(port).collect(),
+        ports: spec.ports.into_iter().map(port).collect::<Result<_, _>>()?,
         programs: programs.collect::<Result<_, _>>()?,
         state_directory: spec.state_directory.map(Into::into),
     })
 }
 
-fn port(spec: PortSpec) -> PortConfig {
-    PortConfig {
+fn port(spec: PortSpec) -> Result<PortConfig, Error> {
+    Ok(PortConfig {
+        rules: rules::rules(spec.rules)?,
+        offload: rules::offload(&spec.offload)?,
         name: spec.name,
         device: spec.device,
         queues: spec.queues as usize,
         forward: u16::try_from(spec.forward).ok(),
         punt: u16::try_from(spec.punt).ok(),
         pipeline: spec.pipeline.into_iter().map(|program| program as usize).collect(),
-    }
+    })
 }

@@ -7,6 +7,7 @@ mod appliance;
 mod bench;
 mod convert;
 mod machine;
+mod rules;
 mod runner;
 mod shadow;
 mod swap;

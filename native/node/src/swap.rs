@@ -10,6 +10,7 @@ use wirelet_engine::generation::{GenerationConfig, NextProgram, RollbackPolicy, 
 use wirelet_engine::swap::{self, Changes, SwapReport};
 
 use crate::convert::{ProgramSpec, guarded};
+use crate::rules::{self, RuleSpec};
 
 /// A program of the next generation.
 #[napi(object)]
@@ -29,6 +30,8 @@ pub struct RouteSpec {
     pub punt: i32,
     /// Programs, indexes.
     pub pipeline: Vec<u32>,
+    /// What is decided before they see a packet.
+    pub rules: Vec<RuleSpec>,
 }
 
 /// Everything that a generation is.
@@ -131,14 +134,17 @@ fn generation(spec: GenerationSpec) -> Result<GenerationConfig, Error> {
     let next = |next: NextProgramSpec| {
         Ok(NextProgram { config: next.program.into_config()?, keep: next.keep })
     };
-    let route = |route: RouteSpec| Route {
-        forward: u16::try_from(route.forward).ok(),
-        punt: u16::try_from(route.punt).ok(),
-        chain: route.pipeline.into_iter().map(|program| program as usize).collect(),
+    let route = |route: RouteSpec| {
+        Ok(Route {
+            forward: u16::try_from(route.forward).ok(),
+            punt: u16::try_from(route.punt).ok(),
+            chain: route.pipeline.into_iter().map(|program| program as usize).collect(),
+            rules: rules::rules(route.rules)?,
+        })
     };
     Ok(GenerationConfig {
         programs: spec.programs.into_iter().map(next).collect::<Result<_, Error>>()?,
-        routes: spec.ports.into_iter().map(route).collect(),
+        routes: spec.ports.into_iter().map(route).collect::<Result<_, Error>>()?,
         reset_state: spec.reset_state,
         dry_run: spec.dry_run,
         rollback: RollbackPolicy {

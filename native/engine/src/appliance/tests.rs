@@ -8,6 +8,7 @@ use wirelet_drivers::{Device, DeviceStats, Idle};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use super::*;
+use crate::rules::Offload;
 
 /// Where it panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ fn port(device: &str, forward: u16) -> PortConfig {
         forward: Some(forward),
         punt: None,
         pipeline: Vec::new(),
+        rules: Vec::new(),
+        offload: Offload::Auto,
     }
 }
 

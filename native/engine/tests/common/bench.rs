@@ -7,6 +7,7 @@ use wirelet_engine::event::{FaultReport, What};
 use wirelet_engine::idle::IdlePolicy;
 use wirelet_engine::ports::PortConfig;
 use wirelet_engine::program::ProgramConfig;
+use wirelet_engine::rules::Offload;
 use wirelet_packet::RegionConfig;
 
 use super::page::{self, Page};
@@ -23,6 +24,8 @@ pub fn port(device: &str, forward: impl Into<Option<u16>>, pipeline: &[usize]) -
         forward: forward.into(),
         punt: None,
         pipeline: pipeline.into(),
+        rules: Vec::new(),
+        offload: Offload::Auto,
     }
 }
 

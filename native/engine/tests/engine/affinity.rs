@@ -295,7 +295,7 @@ fn next(programs: &[ProgramConfig]) -> GenerationConfig {
     let next = |config: &ProgramConfig| NextProgram { config: config.clone(), keep: false };
     GenerationConfig {
         programs: programs.iter().map(next).collect(),
-        routes: vec![Route { forward: Some(1), punt: None, chain }, Route::default()],
+        routes: vec![Route { forward: Some(1), chain, ..Route::default() }, Route::default()],
         reset_state: false,
         dry_run: false,
         rollback: RollbackPolicy { faults: 0, window: std::time::Duration::ZERO },

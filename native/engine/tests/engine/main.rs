@@ -15,6 +15,7 @@ mod flood;
 mod hostile;
 mod lcores;
 mod punt;
+mod rules;
 mod shadow;
 mod swap;
 mod trace;

@@ -41,7 +41,7 @@ fn generation(appliance: &Appliance, programs: Vec<(ProgramConfig, bool)>) -> Ge
     let chain: Vec<usize> = (0..programs.len()).collect();
     let ports = read(appliance.stats_page()).0[0].ports.len() as u16;
     let route = |port: u16| match port % 2 {
-        0 => Route { forward: Some(port + 1), punt: None, chain: chain.clone() },
+        0 => Route { forward: Some(port + 1), chain: chain.clone(), ..Route::default() },
         _ => Route::default(),
     };
     GenerationConfig {
@@ -229,7 +229,7 @@ fn a_sleeping_lcore_adopts_too() {
     let ports = vec![port("ring:a", 1, &[0]), port("ring:a", 0, &[0])];
     let mut appliance = start(config(ports, vec![named("p", deciding(PASS))]));
     wait_for("it sleeps", || outcome(&appliance).page.0[0].lcore.sleeps > 0);
-    let route = Route { forward: None, punt: None, chain: vec![0] };
+    let route = Route { chain: vec![0], ..Route::default() };
     let next = NextProgram { config: named("p", deciding(DROP)), keep: false };
     let next = GenerationConfig {
         programs: vec![next],
