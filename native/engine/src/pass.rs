@@ -29,14 +29,16 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> Passage {
     Passage::Received(device.map_or(0, |device| device.rx_burst(&mut lcore.frames, burst)))
 }
 
-/// Where all packets of `port` go that nobody looks at: no program, no trace, no other lcore.
+/// Where all packets of `port` go that nobody looks at: no program, rule, trace, or other lcore.
 #[inline]
 fn egress(lcore: &Lcore, port: usize) -> Option<usize> {
     let ingress = &lcore.ports[port];
-    if !ingress.route.chain.is_empty() || !ingress.steering.stays() || ingress.is_watched() {
+    let route = &ingress.route;
+    let looked_at = !route.chain.is_empty() || !route.rules.is_empty();
+    if looked_at || !ingress.steering.stays() || ingress.is_watched() {
         return None;
     }
-    let egress = usize::from(ingress.route.forward?);
+    let egress = usize::from(route.forward?);
     lcore.ports[egress].trace_tx.is_none().then_some(egress)
 }
 
