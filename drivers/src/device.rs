@@ -18,7 +18,8 @@ use crate::rules::Rule;
 /// sends at once, else in `reclaim`.
 pub trait Device: Send {
     /// Receives up to `burst.len()` packets, in order; returns how many. Fills every field but
-    /// `egress`, `mark` and `scratch`, which are 0, and writes `port`. Packets that it can't
+    /// `egress`, `mark` (where no rule in hardware says one) and `scratch`, which are 0, and writes
+    /// `port`. Packets that it can't
     /// deliver (too long, no frame, ...) it counts in `stats`. Timestamps of files are those of the
     /// file; those of interfaces are ns since the epoch; others are of the monotonic clock.
     fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize;

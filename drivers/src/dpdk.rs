@@ -16,6 +16,7 @@
 
 mod addresses;
 mod eal;
+mod flows;
 mod plugin;
 mod pool;
 mod port;

@@ -95,6 +95,10 @@ static __rte_always_inline uint16_t deliver(struct wirelet_queue *queue, struct 
             flags = flags_of(offload);
             if (flags & WIRELET_HASH_VALID) hash = mbuf->hash.rss;
             if (offload & stamped) timestamp_ns = wirelet_stamp_ns(queue, mbuf, now_ns);
+            // Nothing but our own flows asks a device for marks.
+            if (offload & RTE_MBUF_F_RX_FDIR_ID) {
+                hash |= (uint64_t)mbuf->hash.fdir.hi << SHIFT(mark);
+            }
             if (unlikely(offload & TAKEN_OUT) && !restore(queue, mbuf, offload)) continue;
         }
         next->place = frame | (uint64_t)mbuf->data_len << SHIFT(length) |

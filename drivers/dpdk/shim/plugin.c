@@ -42,6 +42,7 @@ static const struct wirelet_table table = {
     .port_stats_bytes = sizeof(struct wirelet_port_stats),
     .queue_stats_bytes = sizeof(struct wirelet_queue_stats),
     .passed_bytes = sizeof(struct wirelet_passed),
+    .flow_bytes = sizeof(struct wirelet_flow),
     .dpdk = rte_version,
     .start = start,
     .stop = stop,
@@ -59,6 +60,8 @@ static const struct wirelet_table table = {
     .tx_cleanup = wirelet_tx_cleanup,
     .read_queue = read_queue,
     .pass_burst = wirelet_pass_burst,
+    .take_flows = wirelet_take_flows,
+    .read_hits = wirelet_read_hits,
 };
 
 const struct wirelet_table *wirelet_shim_table(void) {
@@ -90,6 +93,10 @@ const uint64_t wirelet_shim_offsets[] = {
     AT(queue_stats, drop_bytes), AT(queue_stats, linearized), AT(queue_stats, tags_restored),
     AT(passed, shortest), AT(passed, longest), AT(passed, packets), AT(passed, sent),
     AT(passed, reserved), AT(passed, bytes), AT(passed, sent_bytes),
+    AT(flow, source), AT(flow, source_mask), AT(flow, destination), AT(flow, destination_mask),
+    AT(flow, rule), AT(flow, mark), AT(flow, queue), AT(flow, vlan), AT(flow, ether_type),
+    AT(flow, source_ports), AT(flow, destination_ports), AT(flow, says), AT(flow, tags),
+    AT(flow, ip), AT(flow, protocol), AT(flow, reserved),
 };
 const uint64_t wirelet_shim_offset_count = RTE_DIM(wirelet_shim_offsets);
 

@@ -9,7 +9,7 @@
 
 enum {
     WIRELET_MAGIC = 0x4b504457, // "WDPK", little endian.
-    WIRELET_VERSION = 1,
+    WIRELET_VERSION = 2,
     WIRELET_MESSAGE_BYTES = 1024,
     WIRELET_XSTATS_MAX = 10,
     WIRELET_XSTAT_NAME_BYTES = 64,
@@ -122,6 +122,38 @@ struct wirelet_passed {
     uint64_t sent_bytes;
 };
 
+// What a flow says.
+enum {
+    WIRELET_FLOW_TAGS = 1 << 0,
+    WIRELET_FLOW_VLAN = 1 << 1,
+    WIRELET_FLOW_ETHER_TYPE = 1 << 2,
+    WIRELET_FLOW_PROTOCOL = 1 << 3,
+    WIRELET_FLOW_SOURCE_PORT = 1 << 4,
+    WIRELET_FLOW_DESTINATION_PORT = 1 << 5,
+    WIRELET_FLOW_MARK = 1 << 6,
+    WIRELET_FLOW_QUEUE = 1 << 7,
+    WIRELET_FLOW_DROP = 1 << 8,
+};
+
+struct wirelet_flow {
+    uint8_t source[16];
+    uint8_t source_mask[16];
+    uint8_t destination[16];
+    uint8_t destination_mask[16];
+    uint32_t rule;
+    uint32_t mark;
+    uint16_t queue;
+    uint16_t vlan;
+    uint16_t ether_type;
+    uint16_t source_ports[2];
+    uint16_t destination_ports[2];
+    uint16_t says;
+    uint8_t tags;
+    uint8_t ip;
+    uint8_t protocol;
+    uint8_t reserved[5];
+};
+
 struct wirelet_table {
     uint32_t magic;
     uint32_t version;
@@ -133,6 +165,8 @@ struct wirelet_table {
     uint32_t port_stats_bytes;
     uint32_t queue_stats_bytes;
     uint32_t passed_bytes;
+    uint32_t flow_bytes;
+    uint32_t reserved;
     const char *(*dpdk)(void);
     int (*start)(int argc, char **argv, bool tee, char *message);
     void (*stop)(void);
@@ -153,6 +187,9 @@ struct wirelet_table {
     void (*read_queue)(const struct wirelet_queue *, struct wirelet_queue_stats *);
     uint16_t (*pass_burst)(struct wirelet_queue *, struct wirelet_queue *to, void *cache,
                            struct wirelet_mbuf *, uint16_t, struct wirelet_passed *);
+    int (*take_flows)(struct wirelet_port *, const struct wirelet_flow *, uint32_t count,
+                      bool *counted, char *message);
+    void (*read_hits)(struct wirelet_port *, uint64_t *hits, uint32_t count);
 };
 
 #endif

@@ -268,6 +268,7 @@ static void drain(struct wirelet_port *port) {
 
 void wirelet_close_port(struct wirelet_port *port) {
     struct wirelet_pool *pool = port->pool;
+    wirelet_drop_flows(port);
     drain(port);
     unplug(port);
     for (uint16_t index = 0; index < port->queues; index++) {

@@ -3,6 +3,7 @@
 #define WIRELET_SHIM_H
 
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
@@ -86,6 +87,14 @@ struct wirelet_queue {
     struct wirelet_queue_stats stats;
 } __rte_cache_aligned;
 
+// What the device carries out, and the rule that each is a part of.
+struct wirelet_flow_handles {
+    struct rte_flow **handles;
+    uint32_t *rules;
+    uint32_t count;
+    bool counted;
+};
+
 struct wirelet_port {
     struct wirelet_pool *pool;
     struct rte_device *device;
@@ -97,6 +106,7 @@ struct wirelet_port {
     uint32_t xstat_count;
     uint64_t xstat_ids[WIRELET_XSTATS_MAX];
     struct wirelet_clock clock;
+    struct wirelet_flow_handles flows;
     struct wirelet_queue queue[];
 };
 
@@ -120,6 +130,11 @@ int wirelet_open_port(const struct wirelet_port_config *, struct wirelet_port **
 void wirelet_close_port(struct wirelet_port *);
 void wirelet_read_port(struct wirelet_port *, struct wirelet_port_stats *);
 void wirelet_choose_xstats(struct wirelet_port *, struct wirelet_port_info *);
+
+int wirelet_take_flows(struct wirelet_port *, const struct wirelet_flow *, uint32_t count,
+                       bool *counted, char *message);
+void wirelet_read_hits(struct wirelet_port *, uint64_t *hits, uint32_t count);
+void wirelet_drop_flows(struct wirelet_port *);
 
 uint16_t wirelet_rx_burst(struct wirelet_queue *, void *, struct wirelet_mbuf *, uint16_t);
 uint16_t wirelet_tx_burst(struct wirelet_queue *, void *, const struct wirelet_mbuf *, uint16_t);

@@ -6,7 +6,7 @@ use std::ffi::{CString, c_void};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 
-use wirelet_abi::plugin::{Passed, PoolConfig, PortConfig, PortInfo, PortStats, QueueStats};
+use wirelet_abi::plugin::{Flow, Passed, PoolConfig, PortConfig, PortInfo, PortStats, QueueStats};
 use wirelet_packet::Mbuf;
 
 use rig::{plugin_path, possible};
@@ -46,6 +46,8 @@ fn every_offset_is_the_same_in_c() {
             tx_errors removed xstats),
         offsets!(QueueStats: too_short too_long unsupported drop_bytes linearized tags_restored),
         offsets!(Passed: shortest longest packets sent reserved bytes sent_bytes),
+        offsets!(Flow: source source_mask destination destination_mask rule mark queue vlan
+            ether_type source_ports destination_ports says tags ip protocol reserved),
     ];
     assert_eq!(theirs, ours.concat());
 }

@@ -5,7 +5,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use wirelet_abi::plugin::{self, PoolConfig, PortConfig, PortInfo, PortStats, QueueStats, Table};
+use wirelet_abi::plugin::{
+    self, Flow, PoolConfig, PortConfig, PortInfo, PortStats, QueueStats, Table,
+};
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_packet::Mbuf;
 
@@ -90,6 +92,7 @@ fn fits(table: &Table) -> bool {
         (table.port_stats_bytes, size_of::<PortStats>()),
         (table.queue_stats_bytes, size_of::<QueueStats>()),
         (table.passed_bytes, size_of::<plugin::Passed>()),
+        (table.flow_bytes, size_of::<Flow>()),
     ];
     sizes.iter().all(|&(theirs, ours)| theirs as usize == ours)
 }

@@ -6,9 +6,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wirelet_abi::limits::XSTATS_MAX;
+use wirelet_abi::limits::{RULES_MAX, XSTATS_MAX};
 use wirelet_abi::plugin::{
-    self, DRIVER_XSTATS_MAX, MESSAGE_BYTES, PortConfig, PortInfo, PortStats,
+    self, DRIVER_XSTATS_MAX, Flow, MESSAGE_BYTES, PortConfig, PortInfo, PortStats,
 };
 use wirelet_abi::{Error, ErrorCode};
 
@@ -71,6 +71,7 @@ struct Seen {
     promiscuous: AtomicU64,
     removed: AtomicU64,
     xstats: [AtomicU64; LINEARIZED + DRIVER_XSTATS_MAX],
+    rule_hits: [AtomicU64; RULES_MAX],
 }
 
 impl Port {
@@ -196,6 +197,45 @@ impl Port {
         // SAFETY: DPDK has the port: only this thread unplugs it.
         unsafe { (self.eal.table().read_port)(self.raw, &raw mut stats) };
         self.seen.store(&stats);
+        if !self.removed() {
+            self.read_hits();
+        }
+    }
+
+    /// On EAL's thread, while DPDK has the port.
+    fn read_hits(&self) {
+        let mut hits = [0; RULES_MAX];
+        // SAFETY: DPDK has the port, and there is room for that many.
+        unsafe { (self.eal.table().read_hits)(self.raw, hits.as_mut_ptr(), RULES_MAX as u32) };
+        for (seen, hits) in self.seen.rule_hits.iter().zip(hits) {
+            seen.store(hits, Ordering::Relaxed);
+        }
+    }
+
+    /// Has the device carry out `flows`, all or none; whether it counts them.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(super) fn take_flows(self: &Arc<Port>, flows: Vec<Flow>) -> Result<bool, String> {
+        let port = Arc::clone(self);
+        self.eal.run(move || {
+            let (mut counted, mut message) = (false, [0; MESSAGE_BYTES]);
+            let count = flows.len() as u32;
+            // SAFETY: the port is open: its first queue asks. The flows outlive the call, and the
+            // message has its room.
+            let status = unsafe {
+                let take = port.eal.table().take_flows;
+                take(port.raw, flows.as_ptr(), count, &raw mut counted, message.as_mut_ptr())
+            };
+            if status == 0 { Ok(counted) } else { Err(text(&message)) }
+        })
+    }
+
+    /// How often the rules in hardware were met, as the last look found it.
+    pub(super) fn rule_hits(&self, hits: &mut [u64]) {
+        for (hits, seen) in hits.iter_mut().zip(&self.seen.rule_hits) {
+            *hits = seen.load(Ordering::Relaxed);
+        }
     }
 
     /// One of its queues calls the plugin no more. The last one has the port stopped and unplugged
@@ -211,6 +251,10 @@ impl Port {
     /// On EAL's thread.
     fn unplug(&self) {
         if std::mem::replace(&mut self.held().plugged, false) {
+            if !self.removed() {
+                // What the device counted last: it forgets that.
+                self.read_hits();
+            }
             // SAFETY: DPDK has the port, and no queue calls the plugin any more.
             unsafe { (self.eal.table().close_port)(self.raw) };
         }
@@ -239,6 +283,7 @@ impl Seen {
             promiscuous: zero(),
             removed: zero(),
             xstats: array::from_fn(|_| zero()),
+            rule_hits: array::from_fn(|_| zero()),
         }
     }
 

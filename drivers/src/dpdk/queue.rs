@@ -9,9 +9,10 @@ use wirelet_abi::plugin::{self, QueueStats, Table};
 use wirelet_abi::{DropReason, Error, ErrorCode};
 use wirelet_packet::{FrameCache, Mbuf};
 
+use super::flows;
 use super::pool::Pool;
 use super::port::{LINEARIZED, Port, TAGS_RESTORED};
-use crate::{Device, DeviceStats, Idle, Passage, Passed, TxHandle, TxLimits};
+use crate::{Device, DeviceStats, Idle, Passage, Passed, Rule, TxHandle, TxLimits};
 
 /// Bytes before the MTU: an Ethernet header and a VLAN tag.
 const HEADER_BYTES: usize = 18;
@@ -255,6 +256,17 @@ impl Device for DpdkQueue {
 
     fn promiscuous(&self) -> bool {
         self.port.promiscuous()
+    }
+
+    fn take_rules(&mut self, rules: &[Rule], loose: bool) -> Result<bool, String> {
+        self.port.take_flows(flows::of_rules(rules, loose)?)
+    }
+
+    fn rule_hits(&self, hits: &mut [u64]) {
+        // Queues are summed up.
+        if self.index == 0 {
+            self.port.rule_hits(hits);
+        }
     }
 
     fn idle(&self) -> Idle {

@@ -15,7 +15,7 @@ use crate::layout::layout;
 /// First word of the table.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"WDPK");
 /// Changes with any of these declarations.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The symbol that gives the table.
 pub const SYMBOL: &core::ffi::CStr = c"wirelet_dpdk_plugin";
 /// Room for a text, its 0 included.
@@ -212,6 +212,68 @@ layout! {
     }
 }
 
+layout! {
+    /// A pattern and what becomes of the packets that it fits: one rule of rte_flow. What `says`
+    /// does not name is not looked at. Numbers are in the machine's byte order, addresses in the
+    /// network's; an IPv4 address is the first four bytes.
+    pub struct Flow: 96 {
+        /// Source address.
+        source: [u8; 16] = 0,
+        /// Its bits that count.
+        source_mask: [u8; 16] = 16,
+        /// Destination address.
+        destination: [u8; 16] = 32,
+        /// Its bits that count.
+        destination_mask: [u8; 16] = 48,
+        /// The rule that it is a part of: also its priority, 0 being the first.
+        rule: u32 = 64,
+        /// With [`flow::MARK`].
+        mark: u32 = 68,
+        /// With [`flow::QUEUE`].
+        queue: u16 = 72,
+        /// Number of the outermost tag, with [`flow::VLAN`].
+        vlan: u16 = 74,
+        /// Behind the tags, with [`flow::ETHER_TYPE`].
+        ether_type: u16 = 76,
+        /// First and last source port, with [`flow::SOURCE_PORT`].
+        source_ports: [u16; 2] = 78,
+        /// First and last destination port, with [`flow::DESTINATION_PORT`].
+        destination_ports: [u16; 2] = 82,
+        /// Bits of [`flow`].
+        says: u16 = 86,
+        /// VLAN tags that the packet has, with [`flow::TAGS`].
+        tags: u8 = 88,
+        /// 4 or 6; 0: not said.
+        ip: u8 = 89,
+        /// With [`flow::PROTOCOL`].
+        protocol: u8 = 90,
+        /// Zero.
+        reserved: [u8; 5] = 91,
+    }
+}
+
+/// Bits of [`Flow::says`].
+pub mod flow {
+    /// How many tags there are.
+    pub const TAGS: u16 = 1 << 0;
+    /// The outermost tag's number.
+    pub const VLAN: u16 = 1 << 1;
+    /// The EtherType; of packets that are no IP.
+    pub const ETHER_TYPE: u16 = 1 << 2;
+    /// The protocol.
+    pub const PROTOCOL: u16 = 1 << 3;
+    /// The source port; then the protocol is TCP, UDP or SCTP.
+    pub const SOURCE_PORT: u16 = 1 << 4;
+    /// The destination port; likewise.
+    pub const DESTINATION_PORT: u16 = 1 << 5;
+    /// Packets get a mark.
+    pub const MARK: u16 = 1 << 6;
+    /// Packets go to a queue.
+    pub const QUEUE: u16 = 1 << 7;
+    /// Packets are dropped.
+    pub const DROP: u16 = 1 << 8;
+}
+
 /// What a function that can fail writes its text to.
 pub type Message = *mut c_char;
 
@@ -239,6 +301,10 @@ pub struct Table {
     pub queue_stats_bytes: u32,
     /// Of [`Passed`].
     pub passed_bytes: u32,
+    /// Of [`Flow`].
+    pub flow_bytes: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Version of DPDK, a text that stays.
     pub dpdk: unsafe extern "C" fn() -> *const c_char,
     /// Initialises EAL, once; `tee` shows its log on standard error, too.
@@ -286,4 +352,15 @@ pub struct Table {
         count: u16,
         *mut Passed,
     ) -> u16,
+    /// Has the device carry out flows, all of them or none; whether it counts them is written to
+    /// `counted`. Once for a port.
+    pub take_flows: unsafe extern "C" fn(
+        *mut Port,
+        flows: *const Flow,
+        count: u32,
+        counted: *mut bool,
+        Message,
+    ) -> c_int,
+    /// Writes how many packets each of the first `count` rules has met.
+    pub read_hits: unsafe extern "C" fn(*mut Port, hits: *mut u64, count: u32),
 }
