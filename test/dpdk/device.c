@@ -133,7 +133,8 @@ static uint16_t sort(uint16_t port, uint16_t queue, struct rte_mbuf *packets[], 
         struct rte_flow *first = NULL;
         for (unsigned at = 0; at < FLOWS_MAX; at++) {
             struct rte_flow *flow = &flows[at];
-            if (!flow->used || (first != NULL && flow->priority >= first->priority)) continue;
+            // Of two with one priority either may decide: here the later one.
+            if (!flow->used || (first != NULL && flow->priority > first->priority)) continue;
             if (meets(flow, rte_pktmbuf_mtod(mbuf, uint8_t *), mbuf->data_len)) first = flow;
         }
         if (first != NULL) first->hits++;
