@@ -492,4 +492,6 @@ fn close_devices(lcore: &mut Lcore, errors: &Mutex<Vec<Error>>) {
 }
 
 #[cfg(test)]
+mod settling;
+#[cfg(test)]
 mod tests;

@@ -125,7 +125,10 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     let Some(device) = &mut lcore.ports[port].device else { return 0 };
     device.reclaim(&mut lcore.frames);
     let count = match pass::receive(lcore, port) {
-        Passage::Received(0) => return 0,
+        Passage::Received(0) => {
+            lcore.ports[port].rules_at.found_empty();
+            return 0;
+        }
         Passage::Received(count) => count,
         Passage::Passed(passed) => return passed.packets,
     };

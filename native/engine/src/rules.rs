@@ -19,6 +19,8 @@ const EXTENSIONS_MAX: usize = 8;
 /// In place of an lcore's number: the packet is dropped.
 const DROPPED: u8 = u8::MAX;
 const _: () = assert!((DROPPED as usize) >= LCORES_MAX);
+/// Packets that a queue can hold: drivers count descriptors in 16 bits.
+const QUEUED_MAX: u32 = 1 << 16;
 
 /// Who shall carry out a port's rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,8 +50,9 @@ pub struct RulesPlace {
 pub enum RulesAt {
     /// The engine.
     Engine,
-    /// The device, but packets may come that it had received before it had the rules.
-    Settling,
+    /// The device, but so many packets may still come that it had received before it had the
+    /// rules.
+    Settling(u32),
     /// The device.
     Device,
 }
@@ -77,7 +80,17 @@ impl RulesPlace {
 
     /// As it is at the start.
     pub fn at(&self) -> RulesAt {
-        if self.hardware { RulesAt::Settling } else { RulesAt::Engine }
+        if self.hardware { RulesAt::Settling(QUEUED_MAX) } else { RulesAt::Engine }
+    }
+}
+
+impl RulesAt {
+    /// The port's queue was found empty: everything in it will have met the device's rules.
+    #[inline]
+    pub fn found_empty(&mut self) {
+        if matches!(self, RulesAt::Settling(_)) {
+            *self = RulesAt::Device;
+        }
     }
 }
 
@@ -85,18 +98,21 @@ impl RulesPlace {
 /// left, in front and in order.
 ///
 /// A device that has the rules needs no help, but for packets that were in its queue before. They
-/// are over with the first burst that is not full. Until then both do the same, and the device
-/// counts the hits.
+/// are over when the queue was empty once, or has given as many as it can hold. (A burst that is
+/// not full says nothing: some drivers never give more than 32.) Until then both do the same, and
+/// the device counts the hits.
 #[inline(never)]
 pub fn apply(lcore: &mut Lcore, port: usize, count: usize) -> usize {
     let counts = match lcore.ports[port].rules_at {
         RulesAt::Device => return count,
         RulesAt::Engine => 1,
-        RulesAt::Settling => 0,
+        RulesAt::Settling(left) => {
+            let left = left.saturating_sub(count as u32);
+            let at = if left == 0 { RulesAt::Device } else { RulesAt::Settling(left) };
+            lcore.ports[port].rules_at = at;
+            0
+        }
     };
-    if counts == 0 && count < lcore.burst_max {
-        lcore.ports[port].rules_at = RulesAt::Device;
-    }
     let Lcore { index, ports, frames, burst, outgoing, gather, .. } = lcore;
     let ingress = &mut ports[port];
     let mut to = [*index as u8; BURST_MAX];

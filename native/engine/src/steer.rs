@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wirelet_abi::limits::{BURST_MAX, LCORES_MAX, PORTS_MAX, RULES_MAX};
 use wirelet_abi::{DropReason, Error, ErrorCode};
-use wirelet_drivers::RuleAction;
+use wirelet_drivers::{Rule, RuleAction};
 use wirelet_packet::clock;
 
 use crate::burst::GONE;
@@ -131,16 +131,19 @@ pub fn plan(routes: &[Route], slots: &[Option<Arc<Program>>], queues: &[Queues])
     }
     all.sort_unstable();
     all.dedup();
-    let of_port = |(queues, wanted): (&Queues, &Affinity)| {
+    let of_port = |((queues, wanted), route): ((&Queues, &Affinity), &Route)| {
+        // A rule may tear a flow that the device would keep: later fragments have no ports.
+        let is_queue = |rule: &Rule| matches!(rule.action, RuleAction::Queue(_));
+        let keeps_flows = queues.keeps_flows && !route.rules.iter().any(is_queue);
         let (lcores, symmetric) = match wanted {
             Affinity::None => (Vec::new(), false),
-            Affinity::Flow if queues.keeps_flows => (Vec::new(), false),
+            Affinity::Flow if keeps_flows => (Vec::new(), false),
             Affinity::Flow => (queues.lcores.clone(), false),
             Affinity::Symmetric => (all.clone(), true),
         };
         if lcores.len() < 2 { Steering::default() } else { Steering { lcores, symmetric } }
     };
-    queues.iter().zip(&wanted).map(of_port).collect()
+    queues.iter().zip(&wanted).zip(routes).map(of_port).collect()
 }
 
 impl Steering {
