@@ -74,6 +74,11 @@ const ACTIONS = {
     await status.ended;
     say('status', status.stdout.trim());
   },
+  async doctor() {
+    const doctor = start('doctor', '/lab', '--json');
+    await doctor.ended;
+    say('doctor', doctor.stdout.trim());
+  },
   async stop() {
     appliance.child.kill('SIGINT');
     const status = await appliance.ended;

@@ -166,6 +166,20 @@ async function checkUnplug(machine) {
   return `unplugged ${frames}: let go in ${took} s, its port at its end, the other one goes on`;
 }
 
+/** What `wirelet doctor` says of a machine that has everything. */
+async function checkDoctor(machine, nics) {
+  machine.tell('doctor');
+  const { checks } = JSON.parse(await machine.said('doctor')).data;
+  const names = ['DPDK', 'DPDK plugin', ...nics, 'IOMMU', 'hugepages for NICs'];
+  const found = checks.filter(({ name }) => names.includes(name));
+  assert.deepEqual(
+    found.map(({ name, state }) => `${name} ${state}`),
+    names.map((name) => `${name} ok`),
+  );
+  const ofNics = found.filter(({ name }) => nics.includes(name)).map((check) => check.found);
+  return `wirelet doctor: ${ofNics.join('; ')}; IOMMU, hugepages, DPDK and plugin are there`;
+}
+
 /** Two lcores: the NIC's RSS keeps flows apart, or, where it has none, we do. */
 async function checkAffinity(machine, nic) {
   const rss = RSS.includes(nic);
@@ -184,12 +198,13 @@ async function checkAffinity(machine, nic) {
 /** Everything with one machine; returns a line for each thing that was shown. */
 export async function checkNic(machine, nic) {
   const { wires } = machine;
-  const lines = [];
+  const [lines, nics] = [[], []];
   for (const _ of [0, 1]) {
     const [, name, vendor, device, driver] =
       /^(\S+) 0x(\S+) 0x(\S+) driver (\S+)/.exec(`${await machine.said('nic')}`) ?? [];
     assert.equal(driver, 'vfio-pci');
     lines.push(`${name} is ${vendor}:${device}, by vfio-pci`);
+    nics.push(name);
   }
   await machine.said('running');
   await waitForLink(wires, frame);
@@ -201,6 +216,7 @@ export async function checkNic(machine, nic) {
   lines.push(await swapUnderTraffic(machine));
   lines.push(await checkCut(machine));
   lines.push(await checkStop(machine));
+  lines.push(await checkDoctor(machine, nics));
   lines.push(await checkAffinity(machine, nic));
   machine.tell('again');
   await machine.said('running');
