@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, type TestContext, test } from 'vitest';
 
 const RUN = fileURLToPath(new URL('lab/run.js', import.meta.url));
 const PLUGIN = fileURLToPath(new URL('../host/wirelet-dpdk.so', import.meta.url));
@@ -22,20 +22,26 @@ describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
     prepared = download.status === 0;
   }, TIMEOUT_MS);
 
+  function lab(context: TestContext, ...words: string[]): void {
+    if (!prepared) context.skip('QEMU and a kernel can not be downloaded here');
+    const options = { encoding: 'utf8', timeout: TIMEOUT_MS } as const;
+    const { stdout, stderr, status } = spawnSync(process.execPath, [RUN, ...words], options);
+    const [, skipped] = /: skipped: (.*)/.exec(stdout) ?? [];
+    if (skipped !== undefined) context.skip(skipped);
+    expect({ status, stderr: status === 0 ? '' : `${stdout}${stderr}` }).toEqual({
+      status: 0,
+      stderr: '',
+    });
+  }
+
   test.for(['e1000', 'e1000e', 'igb', 'virtio', 'vmxnet3'])(
     '%s: bytes on the wire, a swap under frames, flows on two lcores, a NIC that is taken out',
-    (nic, context) => {
-      if (!prepared) context.skip('QEMU and a kernel can not be downloaded here');
-      const options = { encoding: 'utf8', timeout: TIMEOUT_MS } as const;
-      const { stdout, stderr, status } = spawnSync(process.execPath, [RUN, nic], options);
-      const [, skipped] = /: skipped: (.*)/.exec(stdout) ?? [];
-      if (skipped !== undefined) context.skip(skipped);
-      expect({ status, stderr: status === 0 ? '' : `${stdout}${stderr}` }).toEqual({
-        status: 0,
-        stderr: '',
-      });
-    },
+    (nic, context) => lab(context, nic),
   );
+
+  test('without an IOMMU it is refused, and in one sentence', (context) => {
+    lab(context, 'e1000e', '--uio');
+  });
 });
 
 function obstacle(): string | undefined {

@@ -10,12 +10,13 @@ const [a, b] = process.argv.slice(2);
 const say = (...words) => console.log(['lab:', ...words].join(' '));
 
 const EAL = ['--log-level=lib.eal:debug', '--in-memory', '--iova-mode=va'];
+const NO_DEVICE = ['-a', '0000:00:00.0', '-m', '128'];
 const MACSWAP = {
   lcores: 1,
   ports: { a: `dpdk:${a}?rxd=512&txd=512`, b: `dpdk:${b}?rxd=512&txd=512` },
   forward: { a: 'b', b: 'a' },
   programs: { app: { source: './testpmd.wasm', redirectTo: ['a', 'b'] } },
-  dpdk: { eal: [...EAL, '-a', '0000:00:00.0', '-m', '128'] },
+  dpdk: { eal: [...EAL, ...NO_DEVICE] },
 };
 
 /**
@@ -74,6 +75,11 @@ const ACTIONS = {
     await status.ended;
     say('status', status.stdout.trim());
   },
+  async doctor() {
+    const doctor = start('doctor', '/lab', '--json');
+    await doctor.ended;
+    say('doctor', doctor.stdout.trim());
+  },
   async stop() {
     appliance.child.kill('SIGINT');
     const status = await appliance.ended;
@@ -89,12 +95,18 @@ const ACTIONS = {
     configure(flows(affinity, Number(queues)));
     await run();
   },
+  /** With addresses of this kind it must not start. */
+  async refuse(mode) {
+    configure({ ...MACSWAP, dpdk: { eal: ['--in-memory', `--iova-mode=${mode}`, ...NO_DEVICE] } });
+    const refused = start('run', '/lab', '--socket', SOCKET, '--json');
+    say('status', await refused.ended);
+    say('refused', refused.stdout.trim());
+  },
   end() {
     process.exit(0);
   },
 };
 
-await ACTIONS.again();
 for await (const line of createInterface({ input: process.stdin })) {
   const [action, ...words] = line.trim().split(' ');
   await ACTIONS[action]?.(...words);

@@ -55,7 +55,7 @@ export function buildImage(folder, packages) {
 }
 
 function addModules(root, { kernel }) {
-  const find = ['-name', '*.ko', '-path', '*vfio*', '-o', '-name', 'irqbypass.ko'];
+  const find = ['-name', '*vfio*.ko', '-o', '-name', 'irqbypass.ko', '-o', '-name', 'uio*.ko'];
   const found = execFileSync('find', [kernel, ...find], { encoding: 'utf8' })
     .trim()
     .split('\n');

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The first process of the lab's machine: file systems, the NICs to vfio-pci, hugepages, then Node.
+# The first process of the lab's machine: file systems, the NICs to `lab_driver` (a word of the
+# kernel's command line), hugepages, then Node.
 export PATH=/bin:/usr/bin LD_LIBRARY_PATH=/usr/lib HOME=/tmp
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -17,10 +18,10 @@ ports=
 for device in /sys/bus/pci/devices/*; do
   case $(cat "$device/class") in 0x0200*)
     name=$(basename "$device")
-    echo vfio-pci > "$device/driver_override"
+    echo "$lab_driver" > "$device/driver_override"
     echo "$name" > /sys/bus/pci/drivers_probe
     echo "lab: nic $name $(cat "$device/vendor") $(cat "$device/device") driver" \
-      "$(basename "$(readlink "$device/driver")") group $(basename "$(readlink "$device/iommu_group")")"
+      "$(basename "$(readlink "$device/driver")") group $(basename "$(readlink "$device/iommu_group" || echo none)")"
     ports="$ports $name" ;;
   esac
 done

@@ -22,8 +22,9 @@ const APPEND = [
   'console=ttyS0 quiet panic=-1 nokaslr random.trust_cpu=on',
   // Time in software is uneven: what the kernel checks it by fails now and then.
   'tsc=reliable no_timer_check',
-  'intel_iommu=on iommu=nopt',
 ].join(' ');
+const TRANSLATED = 'intel_iommu=on iommu=nopt lab_driver=vfio-pci';
+const PHYSICAL = 'lab_driver=uio_pci_generic';
 
 /** The end of a wire: frames to and from a NIC. */
 class Wire {
@@ -79,8 +80,8 @@ export class Machine {
   #monitor;
   wires;
 
-  /** Boots one with two NICs of this kind. */
-  static async boot(nic, { folder, packages, image, onLine = () => {} }) {
+  /** Boots one with two NICs of this kind; with `uio` it has no IOMMU. */
+  static async boot(nic, { folder, packages, image, uio = false, onLine = () => {} }) {
     const machine = new Machine();
     machine.wires = [await Wire.open(), await Wire.open()];
     const monitor = join(folder, `monitor-${process.pid}.sock`);
@@ -97,11 +98,12 @@ export class Machine {
       '-L',
       join(packages.host, each),
     ]);
-    const boot = ['-kernel', kernelOf(packages), '-initrd', image, '-append', APPEND];
+    const append = `${APPEND} ${uio ? PHYSICAL : TRANSLATED}`;
+    const boot = ['-kernel', kernelOf(packages), '-initrd', image, '-append', append];
     const controls = ['-serial', 'stdio', '-qmp', `unix:${monitor},server=on,wait=off`];
     const [command, ...args] = [
       ...hostTool(packages, 'usr/bin/qemu-system-x86_64'),
-      ...[...data, ...MACHINE, ...BARE, ...IOMMU, ...nics, ...boot, ...controls],
+      ...[...data, ...MACHINE, ...BARE, ...(uio ? [] : IOMMU), ...nics, ...boot, ...controls],
     ];
     machine.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     machine.#monitor = monitor;

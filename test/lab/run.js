@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { buildImage } from './image.js';
 import { Machine, NICS } from './machine.js';
 import { emulates, preparePackages } from './packages.js';
-import { checkNic } from './scenario.js';
+import { checkNic, checkRefusals } from './scenario.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const folder = process.env.WIRELET_LAB_FOLDER ?? join(ROOT, 'build/lab');
 const verbose = process.argv.includes('--verbose');
+/** No IOMMU, and the NICs by uio_pci_generic: what is refused. */
+const uio = process.argv.includes('--uio');
 const asked = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const unknown = asked.filter((nic) => !Object.hasOwn(NICS, nic));
 
@@ -51,9 +53,10 @@ for (const nic of asked.length > 0 ? asked : Object.keys(NICS)) {
   const started = performance.now();
   const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
   const onLine = (line) => verbose && console.log(`${seconds().padStart(6)} ${line}`);
-  const machine = await boot(nic, { folder, packages, image, onLine });
+  const machine = await boot(nic, { folder, packages, image, uio, onLine });
   try {
-    for (const line of await checkNic(machine, nic)) console.log(`${nic}: ${line}`);
+    const lines = await (uio ? checkRefusals(machine) : checkNic(machine, nic));
+    for (const line of lines) console.log(`${nic}: ${line}`);
     console.log(`${nic}: passed in ${seconds()} s`);
   } catch (error) {
     failed++;

@@ -166,6 +166,20 @@ async function checkUnplug(machine) {
   return `unplugged ${frames}: let go in ${took} s, its port at its end, the other one goes on`;
 }
 
+/** What `wirelet doctor` says of a machine that has everything. */
+async function checkDoctor(machine, nics) {
+  machine.tell('doctor');
+  const { checks } = JSON.parse(await machine.said('doctor')).data;
+  const names = ['DPDK', 'DPDK plugin', ...nics, 'IOMMU', 'hugepages for NICs'];
+  const found = checks.filter(({ name }) => names.includes(name));
+  assert.deepEqual(
+    found.map(({ name, state }) => `${name} ${state}`),
+    names.map((name) => `${name} ok`),
+  );
+  const ofNics = found.filter(({ name }) => nics.includes(name)).map((check) => check.found);
+  return `wirelet doctor: ${ofNics.join('; ')}; IOMMU, hugepages, DPDK and plugin are there`;
+}
+
 /** Two lcores: the NIC's RSS keeps flows apart, or, where it has none, we do. */
 async function checkAffinity(machine, nic) {
   const rss = RSS.includes(nic);
@@ -181,16 +195,44 @@ async function checkAffinity(machine, nic) {
     : `one queue: ${flows}, both directions together; ${steered} packets steered by a ring`;
 }
 
+/** The NICs as the machine's first lines name them, each bound to this driver. */
+async function boundTo(machine, driver) {
+  const nics = [];
+  for (const _ of [0, 1]) {
+    const [, name, vendor, device, bound] =
+      /^(\S+) 0x(\S+) 0x(\S+) driver (\S+)/.exec(await machine.said('nic')) ?? [];
+    assert.equal(bound, driver);
+    nics.push({ name, line: `${name} is ${vendor}:${device}, by ${driver}` });
+  }
+  return nics;
+}
+
+const REFUSALS = [
+  ['va', 'which is bound to uio_pci_generic; bind it to vfio-pci'],
+  ['pa', 'frames need addresses on the bus that an IOMMU translates'],
+];
+
+/** Physical addresses: refused in one sentence, whatever EAL was told. */
+export async function checkRefusals(machine) {
+  const nics = await boundTo(machine, 'uio_pci_generic');
+  const lines = nics.map(({ line }) => line);
+  for (const [mode, sentence] of REFUSALS) {
+    machine.tell(`refuse ${mode}`);
+    assert.equal(await machine.said('status'), '1');
+    const { code, message } = JSON.parse(await machine.said('refused')).data;
+    assert.equal(code, 'WIRELET_E_DEVICE_OPEN');
+    assert.ok(message.includes(sentence), message);
+    lines.push(`--iova-mode=${mode}: refused: ${sentence}`);
+  }
+  return lines;
+}
+
 /** Everything with one machine; returns a line for each thing that was shown. */
 export async function checkNic(machine, nic) {
   const { wires } = machine;
-  const lines = [];
-  for (const _ of [0, 1]) {
-    const [, name, vendor, device, driver] =
-      /^(\S+) 0x(\S+) 0x(\S+) driver (\S+)/.exec(`${await machine.said('nic')}`) ?? [];
-    assert.equal(driver, 'vfio-pci');
-    lines.push(`${name} is ${vendor}:${device}, by vfio-pci`);
-  }
+  const nics = await boundTo(machine, 'vfio-pci');
+  const lines = nics.map(({ line }) => line);
+  machine.tell('again');
   await machine.said('running');
   await waitForLink(wires, frame);
   await send(wires, frame, 0, PACKETS);
@@ -201,6 +243,12 @@ export async function checkNic(machine, nic) {
   lines.push(await swapUnderTraffic(machine));
   lines.push(await checkCut(machine));
   lines.push(await checkStop(machine));
+  lines.push(
+    await checkDoctor(
+      machine,
+      nics.map(({ name }) => name),
+    ),
+  );
   lines.push(await checkAffinity(machine, nic));
   machine.tell('again');
   await machine.said('running');

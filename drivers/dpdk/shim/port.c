@@ -1,7 +1,9 @@
 // A port of DPDK's: found or plugged, configured, started, read, and all the way back.
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -20,6 +22,28 @@ enum { DRAIN_ROUNDS = 1024 };
 // Which ports one of ours has.
 static bool taken[RTE_MAX_ETHPORTS];
 
+// What the kernel has a device on the PCI bus bound to; "" where it is none, or to nothing.
+static void bound_to(const char *name, char *driver, size_t room) {
+    char path[PATH_MAX], link[PATH_MAX];
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", name);
+    ssize_t length = readlink(path, link, sizeof(link) - 1);
+    link[RTE_MAX(length, 0)] = 0;
+    const char *last = strrchr(link, '/');
+    snprintf(driver, room, "%s", last == NULL ? "" : last + 1);
+}
+
+static int not_plugged(const char *devargs, const char *name, int error, char *message) {
+    char driver[64];
+    bound_to(name, driver, sizeof(driver));
+    // mlx4 and mlx5 work through the kernel's driver.
+    if (driver[0] == 0 || strcmp(driver, "vfio-pci") == 0 || strncmp(driver, "mlx", 3) == 0) {
+        return wirelet_failed(message, error, "DPDK can't plug `%s`", devargs);
+    }
+    return wirelet_failed(message, error,
+                          "DPDK can't plug `%s`, which is bound to %s; bind it to vfio-pci",
+                          devargs, driver);
+}
+
 // The port that the device in `devargs` has; plugs it when it is not there.
 static int find(const char *devargs, uint16_t *id, char *message) {
     char name[RTE_ETH_NAME_MAX_LEN];
@@ -27,7 +51,7 @@ static int find(const char *devargs, uint16_t *id, char *message) {
     if (rte_eth_dev_get_port_by_name(name, id) == 0) return 0;
     int error = rte_dev_probe(devargs);
     // A device that is plugged but has no port (closed by another) is what EEXIST means.
-    if (error < 0) return wirelet_failed(message, error, "DPDK can't plug `%s`", devargs);
+    if (error < 0) return not_plugged(devargs, name, error, message);
     if (rte_eth_dev_get_port_by_name(name, id) == 0) return 0;
     struct rte_dev_iterator iterator;
     uint16_t found = RTE_MAX_ETHPORTS;

@@ -11,6 +11,7 @@ import { dirname } from 'node:path';
 import type { ResolvedConfig } from '../config/resolve.js';
 import type { Check } from './check.js';
 import { checkCpus } from './checks/cpus.js';
+import { checkDpdk } from './checks/dpdk.js';
 import { checkInterfaces } from './checks/interfaces.js';
 import { checkKernel } from './checks/kernel.js';
 import { checkMemory } from './checks/memory.js';
@@ -48,6 +49,7 @@ export function diagnosisOf(facts: Facts, needs: Needs | undefined): Diagnosis {
     checkMemory,
     checkCpus,
     checkInterfaces,
+    checkDpdk,
     checkOutside,
   ]
     .flatMap((check) => check(facts, needs))

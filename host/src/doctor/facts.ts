@@ -1,7 +1,15 @@
 /** What `wirelet doctor` knows of the machine. Reading it changes nothing. */
-import { accessSync, constants, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
 import { release } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type NativeInterface, type NativeKernel, native } from '../native.js';
 import type { Needs } from './needs.js';
@@ -28,6 +36,23 @@ export interface Hugepages {
   /** Free ones, by NUMA node. */
   nodes: { node: number; free: number }[];
 }
+
+/** A network controller on the PCI bus, which the kernel may or may not have as an interface. */
+export interface Nic {
+  /** `0000:01:00.0` */
+  address: string;
+  /** Vendor and device, `8086:10d3`. */
+  id: string;
+  /** The kernel's driver that it is bound to; '' for none. */
+  driver: string;
+  /** Number of its IOMMU group; '' without an IOMMU. */
+  group: string;
+  /** /dev/vfio/GROUP, which `vfio-pci` makes. */
+  vfio: Access;
+}
+
+/** A device file. */
+export type Access = 'usable' | 'denied' | 'missing';
 
 /** A folder, or the nearest one above it that is there. */
 export interface FolderFacts {
@@ -64,14 +89,21 @@ export interface Facts {
   /** Of the CPUs that have one. */
   governors: string[];
   /** /dev/net/tun. */
-  tun: 'usable' | 'denied' | 'missing';
+  tun: Access;
   interfaces: NativeInterface[];
+  nics: Nic[];
+  /** The kernel translates addresses of devices. */
+  iommu: boolean;
   /** Paths of shared libraries; undefined for those that are not installed. */
   libraries: {
     libpcap: string | undefined;
     libdpdk: string | undefined;
     /** Our own, which `setup` builds where libdpdk-dev is. */
     dpdkPlugin: string | undefined;
+    /** Name of the one of DPDK's that the plugin is linked to, `librte_eal.so.23`. */
+    dpdkWanted: string | undefined;
+    /** Where that one is. */
+    dpdkFound: string | undefined;
   };
 }
 
@@ -80,6 +112,8 @@ export function gatherFacts(needs: Needs | undefined, socketFolder: string | und
   const binding = native();
   const status = fields('/proc/self/status');
   const state = needs?.stateDirectory;
+  const plugin = dpdkPlugin();
+  const wanted = plugin && libraryOf(plugin);
   return {
     kernel: release(),
     support: binding.kernelFacts(),
@@ -94,12 +128,16 @@ export function gatherFacts(needs: Needs | undefined, socketFolder: string | und
     cpus: cpuList(status.Cpus_allowed_list ?? ''),
     isolatedCpus: cpuList(read('/sys/devices/system/cpu/isolated')),
     governors: governors(),
-    tun: tun(),
+    tun: access('/dev/net/tun'),
     interfaces: binding.interfaceFacts(needs?.interfaces),
+    nics: nics(),
+    iommu: list('/sys/kernel/iommu_groups').length > 0,
     libraries: {
       libpcap: findLibrary('libpcap.so.'),
       libdpdk: findLibrary('librte_eal.so.'),
-      dpdkPlugin: dpdkPlugin(),
+      dpdkPlugin: plugin,
+      dpdkWanted: wanted,
+      dpdkFound: wanted && findLibrary(wanted),
     },
   };
 }
@@ -171,13 +209,41 @@ function governors(): string[] {
   return [...new Set(found.filter((governor) => governor !== ''))];
 }
 
-function tun(): Facts['tun'] {
-  const path = '/dev/net/tun';
+function access(path: string): Access {
   if (!may(path, constants.F_OK)) return 'missing';
   return may(path, constants.R_OK | constants.W_OK) ? 'usable' : 'denied';
 }
 
-/** The first library whose name begins so, in the loader's folders and those below them. */
+/** Of the class of network controllers (PCI Code and ID Assignment, 1.3). */
+function nics(): Nic[] {
+  const root = '/sys/bus/pci/devices';
+  return list(root)
+    .filter((address) => read(join(root, address, 'class')).startsWith('0x02'))
+    .map((address) => {
+      const hex = (file: string) =>
+        read(join(root, address, file))
+          .trim()
+          .replace('0x', '');
+      const group = linkName(join(root, address, 'iommu_group'));
+      return {
+        address,
+        id: `${hex('vendor')}:${hex('device')}`,
+        driver: linkName(join(root, address, 'driver')),
+        group,
+        vfio: group === '' ? 'missing' : access(join('/dev/vfio', group)),
+      };
+    });
+}
+
+/** Last part of what a link points to; '' where there is none. */
+function linkName(path: string): string {
+  try {
+    return basename(readlinkSync(path));
+  } catch {
+    return '';
+  }
+}
+
 /** Beside the addon, or where the environment says (drivers/src/dpdk/plugin.rs). */
 function dpdkPlugin(): string | undefined {
   const beside = fileURLToPath(new URL('../../wirelet-dpdk.so', import.meta.url));
@@ -185,6 +251,12 @@ function dpdkPlugin(): string | undefined {
   return may(path, constants.R_OK) ? path : undefined;
 }
 
+/** DPDK's base library as the plugin names it, in a string table of the ELF file. */
+function libraryOf(plugin: string): string | undefined {
+  return /librte_eal\.so\.\d+/.exec(readFileSync(plugin, 'latin1'))?.[0];
+}
+
+/** The first library whose name begins so, in the loader's folders and those below them. */
 function findLibrary(stem: string): string | undefined {
   const given = (process.env.LD_LIBRARY_PATH ?? '').split(':').filter((path) => path !== '');
   const folders = [...given, ...LIBRARY_FOLDERS].flatMap((path) => [

@@ -4,7 +4,7 @@ import { atLeast } from '../../src/doctor/checks/kernel.js';
 import { plannedMappings } from '../../src/doctor/checks/memory.js';
 import { diagnosisOf } from '../../src/doctor/doctor.js';
 import { capabilitiesOf, cpuList, lockedBytesMax } from '../../src/doctor/facts.js';
-import { complaints, someFacts, someInterface, someNeeds } from './facts.js';
+import { complaints, someFacts, someInterface, someNeeds, someNic } from './facts.js';
 
 const XDP = { ports: { lan: 'af_xdp:eth0' } };
 const PACKET = { ports: { lan: 'fault(loss=1%):af_packet:eth0' } };
@@ -224,7 +224,7 @@ describe('kernel', () => {
 
 describe('outside', () => {
   it('libraries are advice, and the folder of the socket must be writable', () => {
-    const libraries = { libpcap: undefined, libdpdk: undefined, dpdkPlugin: undefined };
+    const libraries = { ...someFacts().libraries, libpcap: undefined, libdpdk: undefined };
     expect(complaints({ libraries }, {})).toMatchObject([{ name: 'libpcap', state: 'warning' }]);
     const socket = { ...someFacts().sharedMemory, path: '/run/x' };
     expect(complaints({ socket: { ...socket, writable: false } }, {})).toMatchObject([
@@ -253,6 +253,48 @@ describe('DPDK', () => {
     expect(names({ ports })).toContain('hugepages for NICs');
     expect(names({ ports: { ring: ports.ring } })).not.toContain('hugepages for NICs');
     expect(complaints({}, { ports })).toEqual([]);
+  });
+
+  it('is the one that the plugin was built for', () => {
+    const facts = { libraries: { ...someFacts().libraries, dpdkFound: undefined } };
+    const found = 'built for librte_eal.so.23, which is not installed; needed by nic, ring';
+    expect(complaints(facts, { ports })).toEqual([
+      { name: 'DPDK plugin', state: 'missing', found, fix: 'npm run build' },
+    ]);
+  });
+
+  it.each([
+    [{ driver: 'ice' }, '8086:10d3, bound to ice', 'dpdk-devbind.py -b vfio-pci 0000:01:00.0'],
+    [{ driver: '' }, '8086:10d3, bound to no driver', 'dpdk-devbind.py -b vfio-pci 0000:01:00.0'],
+    [{ driver: 'uio_pci_generic', group: '' }, '8086:10d3, bound to uio_pci_generic', 'vfio-pci'],
+    [{ group: '' }, '8086:10d3, vfio-pci without an IOMMU', 'intel_iommu=on'],
+    [{ vfio: 'denied' as const }, '8086:10d3, vfio-pci, but /dev/vfio/4 is denied', 'chown'],
+    [{ address: '0000:02:00.0' }, 'no network controller there', 'lspci'],
+  ])('a NIC that is %j is missing', (given, found, fix) => {
+    const [complaint, ...others] = complaints({ nics: [someNic(given)] }, { ports });
+    expect(others).toEqual([]);
+    const name = '0000:01:00.0';
+    expect(complaint).toMatchObject({ name, state: 'missing', found: `${found}; needed by nic` });
+    expect(complaint?.fix).toContain(fix);
+  });
+
+  it('takes the short name of a NIC, and an IOMMU unless the kernel keeps the NIC, too', () => {
+    const short = { ports: { nic: 'dpdk:01:00.0,arg=1' } };
+    expect(complaints({}, short)).toEqual([]);
+    const without = (driver: string) =>
+      complaints({ iommu: false, nics: [someNic({ driver })] }, short);
+    expect(without('vfio-pci')).toMatchObject([{ name: 'IOMMU', state: 'missing' }]);
+    expect(without('mlx5_core')).toEqual([]);
+  });
+
+  it('without a config NICs that are handed out are named', () => {
+    const nics = [someNic({}), someNic({ address: '0000:02:00.0', driver: 'ice' })];
+    const { checks, ok } = diagnosisOf(someFacts({ nics }), undefined);
+    const named = checks.filter(({ name }) => name.startsWith('0000:'));
+    expect([named, ok]).toEqual([
+      [{ name: '0000:01:00.0', state: 'ok', found: '8086:10d3, vfio-pci, IOMMU group 4' }],
+      true,
+    ]);
   });
 });
 

@@ -3,7 +3,7 @@ import { resolveConfig } from '../../src/config/resolve.js';
 import type { WireletConfig } from '../../src/config/schema.js';
 import type { Check } from '../../src/doctor/check.js';
 import { diagnosisOf } from '../../src/doctor/doctor.js';
-import type { Facts } from '../../src/doctor/facts.js';
+import type { Facts, Nic } from '../../src/doctor/facts.js';
 import { type Needs, needsOf } from '../../src/doctor/needs.js';
 import type { NativeInterface } from '../../src/native.js';
 
@@ -29,6 +29,11 @@ export function someInterface(given: Partial<NativeInterface>): NativeInterface 
   };
 }
 
+export function someNic(given: Partial<Nic>): Nic {
+  const nic = { address: '0000:01:00.0', id: '8086:10d3', driver: 'vfio-pci', group: '4' };
+  return { ...nic, vfio: 'usable', ...given };
+}
+
 export function someFacts(given: Partial<Facts> = {}): Facts {
   const folder = { exists: true, writable: true, open: false, memory: true, freeBytes: GIB };
   return {
@@ -47,10 +52,14 @@ export function someFacts(given: Partial<Facts> = {}): Facts {
     governors: ['performance'],
     tun: 'usable',
     interfaces: [someInterface({})],
+    nics: [someNic({})],
+    iommu: true,
     libraries: {
       libpcap: '/lib/libpcap.so.0.8',
       libdpdk: '/lib/librte_eal.so.23',
       dpdkPlugin: '/w.so',
+      dpdkWanted: 'librte_eal.so.23',
+      dpdkFound: '/lib/librte_eal.so.23',
     },
     ...given,
   };
