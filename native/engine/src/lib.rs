@@ -28,6 +28,7 @@ mod migrate;
 mod next;
 pub mod notify;
 pub mod pipeline;
+mod placement;
 pub mod port;
 pub mod ports;
 pub mod program;
