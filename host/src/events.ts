@@ -42,7 +42,7 @@ export interface Placement {
 
 /** `wan: link down: ...`, for people. */
 export function linkText({ port, link }: LinkChange): string {
-  const lost = ': packets to it are dropped as tx_error until it is up again';
+  const lost = ': packets to it are dropped until it is up again';
   return `${port}: link ${link}${link === 'down' ? lost : ''}`;
 }
 
