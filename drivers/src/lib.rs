@@ -14,6 +14,7 @@ mod generator;
 mod interface;
 mod loopback;
 mod null;
+pub mod numa;
 mod offload;
 mod open;
 mod pcap;

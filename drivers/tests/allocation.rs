@@ -130,7 +130,7 @@ fn no_burst_of_a_real_interface_allocates() {
     here.veth("left", &here, "right");
     here.stay();
     for driver in ["af_xdp", "af_packet"] {
-        let config = RegionConfig { frames: 4096, frame_bytes: 2048, hugepages: false };
+        let config = RegionConfig { frames: 4096, frame_bytes: 2048, hugepages: false, node: None };
         let region = Region::new(config).expect("a region");
         let mut frames = region.cache();
         let device = |spec: &str| {

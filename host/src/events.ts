@@ -33,9 +33,16 @@ export interface LinkChange {
   link: 'up' | 'down';
 }
 
+/** Packets of a port cross between NUMA nodes: it works, and is slower. */
+export interface Placement {
+  port: string;
+  /** What is where. */
+  message: string;
+}
+
 /** `wan: link down: ...`, for people. */
 export function linkText({ port, link }: LinkChange): string {
-  const lost = ': packets to it are dropped as tx_error until it is up again';
+  const lost = ': packets to it are dropped until it is up again';
   return `${port}: link ${link}${link === 'down' ? lost : ''}`;
 }
 
@@ -64,6 +71,8 @@ export interface ApplianceEvents {
   rollback: GenerationChange;
   /** The link of a port changed, or is down at the start. */
   link: LinkChange;
+  /** At the start: a port's NIC, its frames and its lcores are on several NUMA nodes. */
+  placement: Placement;
   /** A program logged a line. */
   log: LogLine;
   /** A program punted a packet to the host. */
@@ -99,6 +108,8 @@ export class Events {
       this.listeners.emit('log', { program: name, lcore, text: message });
     } else if (kind === 'link') {
       this.listeners.emit('link', { port: name, link: message === 'up' ? 'up' : 'down' });
+    } else if (kind === 'placement') {
+      this.listeners.emit('placement', { port: name, message });
     } else if (kind === 'swap' || kind === 'rollback') {
       this.#generations().onEvent(event);
     } else if (kind === 'quarantine') {

@@ -243,6 +243,7 @@ export interface NativeEvent {
     | 'fault'
     | 'log'
     | 'link'
+    | 'placement'
     | 'device'
     | 'state'
     | 'lcore'
@@ -413,6 +414,12 @@ export interface NativeKernel {
 export type NativeSupport = 'yes' | 'denied' | 'no';
 
 /** An interface of this network namespace. */
+export interface NativeNuma {
+  nodes: { node: number; cpus: number[] }[];
+  /** Of each device; -1 for software, and where nobody knows. */
+  devices: number[];
+}
+
 export interface NativeInterface {
   name: string;
   /** When it is not there, nothing else is known. */
@@ -444,6 +451,8 @@ export interface NativeBinding {
   notifyService(socket: string, state: string): boolean;
   /** Tries what devices need, and lets go of it again. */
   kernelFacts(): NativeKernel;
+  /** NUMA nodes, and those of these devices; `root` is a folder like /sys. */
+  numaFacts(devices: string[], root?: string): NativeNuma;
   /** Looks at these interfaces, or at all but loopback. */
   interfaceFacts(names?: string[]): NativeInterface[];
   checkModule(wasm: Uint8Array): NativeModuleInfo;

@@ -132,7 +132,7 @@ describe.skipIf(reason !== undefined)(title, options, () => {
     expect(report.errors).toEqual([]);
     expect(report.stats.ports.two?.drops.tx_too_long).toBeGreaterThan(0);
     expect(appliance.stderr.match(/^one: link .*$/gm)).toEqual([
-      'one: link down: packets to it are dropped as tx_error until it is up again',
+      'one: link down: packets to it are dropped until it is up again',
       'one: link up',
     ]);
   });

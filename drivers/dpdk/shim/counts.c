@@ -1,7 +1,12 @@
 // What a port counts: DPDK's own eight numbers, and of the driver's those that tell most.
 #include <ctype.h>
+#include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_ethdev.h>
 
@@ -61,6 +66,21 @@ void wirelet_choose_xstats(struct wirelet_port *port, struct wirelet_port_info *
     free(names);
 }
 
+// A software driver's interface, as the kernel sees it: net_af_packet does not follow its link
+// before 24.11, and none tells when somebody deletes it or moves it to another network namespace.
+static void look_at_interface(const struct wirelet_port *port, struct wirelet_port_stats *stats) {
+    struct ifreq request = { .ifr_ifindex = (int)port->interface };
+    if (port->interface == 0) return;
+    int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket_fd < 0) return;
+    if (ioctl(socket_fd, SIOCGIFNAME, &request) < 0) {
+        stats->removed = errno == ENODEV || errno == ENXIO;
+    } else if (ioctl(socket_fd, SIOCGIFFLAGS, &request) == 0) {
+        stats->link_up = (request.ifr_flags & IFF_RUNNING) != 0;
+    }
+    close(socket_fd);
+}
+
 void wirelet_read_port(struct wirelet_port *port, struct wirelet_port_stats *stats) {
     struct rte_eth_stats counts = { 0 };
     struct rte_eth_link link = { 0 };
@@ -80,9 +100,10 @@ void wirelet_read_port(struct wirelet_port *port, struct wirelet_port_stats *sta
         stats->tx_errors = counts.oerrors;
     }
     if (port->clock.flag != 0) wirelet_read_clock(&port->clock, port->id);
+    look_at_interface(port, stats);
     // Few drivers tell the latter.
-    stats->removed = __atomic_load_n(&port->removed, __ATOMIC_RELAXED) ||
-                     rte_eth_dev_is_removed(port->id) == 1;
+    stats->removed |= __atomic_load_n(&port->removed, __ATOMIC_RELAXED) ||
+                      rte_eth_dev_is_removed(port->id) == 1;
     if (stats->removed) stats->link_up = 0;
     if (port->xstat_count > 0) {
         rte_eth_xstats_get_by_id(port->id, port->xstat_ids, stats->xstats, port->xstat_count);

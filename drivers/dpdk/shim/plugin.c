@@ -76,7 +76,7 @@ const uint64_t wirelet_shim_offsets[] = {
     AT(mbuf, timestamp_ns),
     AT(pool_config, base), AT(pool_config, bytes), AT(pool_config, page_bytes),
     AT(pool_config, frames), AT(pool_config, frame_bytes), AT(pool_config, cached),
-    AT(pool_config, reserved), AT(pool_config, owner), AT(pool_config, calls),
+    AT(pool_config, node), AT(pool_config, owner), AT(pool_config, calls),
     AT(port_config, devargs), AT(port_config, pool), AT(port_config, port),
     AT(port_config, queues), AT(port_config, rx_descriptors), AT(port_config, tx_descriptors),
     AT(port_config, mtu), AT(port_config, promiscuous), AT(port_config, linearize),

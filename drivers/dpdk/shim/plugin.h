@@ -56,7 +56,7 @@ struct wirelet_pool_config {
     uint32_t frames;
     uint32_t frame_bytes;
     uint32_t cached;
-    uint32_t reserved;
+    int32_t node;
     const void *owner;
     struct wirelet_frame_calls calls;
 };

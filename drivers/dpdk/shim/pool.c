@@ -157,14 +157,14 @@ static int register_memory(const struct wirelet_pool *pool) {
     return status == 0 ? 0 : -rte_errno;
 }
 
-static int populate(struct wirelet_pool *pool) {
+static int populate_on(struct wirelet_pool *pool, int node) {
     static unsigned number;
     char name[RTE_MEMPOOL_NAMESIZE];
     struct wirelet_pool_config *config = &pool->config;
     snprintf(name, sizeof(name), "wirelet%u", __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
     struct rte_mempool *mempool = rte_mempool_create_empty(
         name, config->frames, sizeof(struct rte_mbuf) + sizeof(struct rte_mbuf_ext_shared_info),
-        config->cached, sizeof(struct rte_pktmbuf_pool_private), SOCKET_ID_ANY, 0);
+        config->cached, sizeof(struct rte_pktmbuf_pool_private), node, 0);
     if (mempool == NULL) return -rte_errno;
     pool->mempool = mempool;
     struct rte_pktmbuf_pool_private private = {
@@ -179,6 +179,15 @@ static int populate(struct wirelet_pool *pool) {
     if (mempool->populated_size != config->frames) return -ENOMEM;
     rte_mempool_obj_iter(mempool, init_mbuf, pool);
     return 0;
+}
+
+// Headers on the node of the frames; anywhere when EAL has no memory there.
+static int populate(struct wirelet_pool *pool) {
+    int error = populate_on(pool, pool->config.node);
+    if (error >= 0 || pool->config.node == SOCKET_ID_ANY) return error;
+    rte_mempool_free(pool->mempool);
+    pool->mempool = NULL;
+    return populate_on(pool, SOCKET_ID_ANY);
 }
 
 static void destroy(struct wirelet_pool *pool) {

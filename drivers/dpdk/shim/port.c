@@ -248,6 +248,9 @@ int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_p
     port->pool = config->pool;
     port->device = device.device;
     port->id = id;
+    // A NIC whose kernel driver stays may have its interface moved away, and goes on.
+    const bool software = strcmp(rte_bus_name(rte_dev_bus(device.device)), "vdev") == 0;
+    port->interface = software ? device.if_index : 0;
     taken[id] = true;
     memset(info, 0, sizeof(*info));
     rte_dev_event_callback_register(rte_dev_name(port->device), asked_back, port);

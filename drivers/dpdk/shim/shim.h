@@ -103,6 +103,8 @@ struct wirelet_port {
     bool dma_mapped;
     // Set by EAL's interrupt thread.
     bool removed;
+    // Of the kernel, that a software driver is on; 0 for none.
+    unsigned interface;
     uint32_t xstat_count;
     uint64_t xstat_ids[WIRELET_XSTATS_MAX];
     struct wirelet_clock clock;

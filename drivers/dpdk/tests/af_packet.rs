@@ -8,9 +8,12 @@ mod namespace;
 mod raw;
 mod rig;
 
+use std::time::{Duration, Instant};
+
 use namespace::Namespace;
 use raw::{Raw, is_experiment, tagged};
-use rig::{Rig, packet, packets, possible, stats, xstat};
+use rig::{PATIENCE, Rig, packet, packets, possible, stats, xstat};
+use wirelet_abi::ErrorCode;
 
 #[test]
 fn packets_pass_both_ways_byte_for_byte() {
@@ -44,4 +47,30 @@ fn packets_pass_both_ways_byte_for_byte() {
         wire.iter().for_each(|bytes| assert_eq!(peer.receive().as_ref(), Some(bytes)));
         rig.close([device]);
     }
+    // Down, up, and deleted under it, with packets on their way out all the time.
+    let mut rig = Rig::new(2048);
+    let mut device = rig.open("dpdk:net_af_packet0,iface=v0?rxd=64&txd=64");
+    for (words, link_up) in [("link set v0 down", false), ("link set v0 up", true)] {
+        here.ip(words);
+        let started = Instant::now();
+        while stats(&*device).link_up != link_up {
+            assert!(started.elapsed() < PATIENCE, "never after {words}");
+            rig.offer(&mut *device, &packets(3));
+            assert_eq!(device.take_error(), None);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    here.ip("link del v0");
+    let started = Instant::now();
+    let error = loop {
+        assert!(started.elapsed() < PATIENCE, "never gone");
+        rig.offer(&mut *device, &packets(3));
+        if let Some(error) = device.take_error() {
+            break error;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(error.code, ErrorCode::InterfaceGone);
+    assert!(device.finished() && !stats(&*device).link_up);
+    rig.close([device]);
 }

@@ -309,6 +309,8 @@ static void addresses(const struct wirelet_pool *pool, const struct wirelet_pool
         assert(address + FRAME_BYTES <= UINT64_C(1) << 39);
     }
     assert(posix_memalign((void **)&other.base, 4096, other.bytes) == 0);
+    // A node without memory: its headers are elsewhere then.
+    other.node = 7;
     uint64_t had = 0;
     for (int round = 0; round < 2; round++) {
         assert(wirelet_open_pool(&other, &second, message) == 0);

@@ -37,7 +37,7 @@ fn every_offset_is_the_same_in_c() {
     let ours = [
         offsets!(Mbuf: frame length offset reserved port scratch flags egress hash mark
             timestamp_ns),
-        offsets!(PoolConfig: base bytes page_bytes frames frame_bytes cached reserved owner calls),
+        offsets!(PoolConfig: base bytes page_bytes frames frame_bytes cached node owner calls),
         offsets!(PortConfig: devargs pool port queues rx_descriptors tx_descriptors mtu promiscuous
             linearize fast_free timestamps reserved),
         offsets!(PortInfo: queues rx_descriptors tx_descriptors mac mtu fast_free xstat_count driver

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use namespace::Namespace;
 use raw::Raw;
-use rig::{PATIENCE, Rig, packets, possible, stats};
+use rig::{BURST, PATIENCE, Rig, packets, possible, stats};
+use wirelet_abi::ErrorCode;
 
 #[test]
 fn packets_pass_both_ways_byte_for_byte() {
@@ -44,10 +45,33 @@ fn packets_pass_both_ways_byte_for_byte() {
         rig.close([device]);
         assert_eq!(here.index_of("wt0"), 0, "the tap outlived its port");
     }
+    // Its interface is deleted under it.
+    let mut rig = Rig::new(2048);
+    let mut device = rig.open("dpdk:net_tap0,iface=wt0?rxd=64&txd=64");
+    let mut other = rig.open("dpdk:net_ring0?rxd=64&txd=64");
+    here.ip("link set wt0 up");
+    rig.send(&mut *device, &packets(30));
+    here.ip("link del wt0");
+    let mut error = None;
+    until("gone", || {
+        // As an lcore goes on until it is told.
+        rig.offer(&mut *device, &packets(3));
+        let burst = rig.burst(&mut *device, BURST);
+        rig.frames.give_burst(&burst);
+        error = device.take_error();
+        error.is_some()
+    });
+    assert_eq!(error.map(|error| error.code), Some(ErrorCode::InterfaceGone));
+    assert!(device.finished() && !stats(&*device).link_up);
+    rig.send(&mut *other, &packets(40));
+    assert_eq!(rig.receive(&mut *other, 40, |_| true), packets(40), "another port");
+    rig.close([device, other]);
+    let device = rig.open("dpdk:net_tap0,iface=wt0?rxd=64&txd=64");
+    rig.close([device]);
 }
 
 /// EAL's thread looks at links ten times a second.
-fn until(what: &str, condition: impl Fn() -> bool) {
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < PATIENCE, "never {what}");

@@ -46,6 +46,7 @@ fn main() -> Result<(), Error> {
         frames: FRAMES,
         frame_bytes: plan.frame_bytes,
         hugepages: true,
+        node: None,
     })?;
     let mut frames = region.cache();
     let mut rings = Rings::default();

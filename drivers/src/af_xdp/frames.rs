@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn region(frame_bytes: usize) -> Arc<Region> {
-        let config = RegionConfig { frames: 16, frame_bytes, hugepages: false };
+        let config = RegionConfig { frames: 16, frame_bytes, hugepages: false, node: None };
         Region::new(config).expect("a region")
     }
 

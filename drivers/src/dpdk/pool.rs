@@ -78,7 +78,7 @@ impl Pool {
             frame_bytes: region.frame_bytes() as u32,
             // A small region must not vanish in caches.
             cached: (region.frames() / 32).min(CACHED_MAX) as u32,
-            reserved: 0,
+            node: region.node().map_or(-1, |node| node as i32),
             owner: (&raw const *owner).cast(),
             calls: FrameCalls { take, give, free },
         });

@@ -74,7 +74,7 @@ fn the_other_process() {
         u64::MAX => {}
         some => keep(some),
     }
-    let config = RegionConfig { frames: 256, frame_bytes: 2048, hugepages: false };
+    let config = RegionConfig { frames: 256, frame_bytes: 2048, hugepages: false, node: None };
     let region = Region::new(config).expect("a region");
     let context = OpenContext { region: Arc::clone(&region), port: 0, queues: 1 };
     match open(&spec, &context, &mut Rings::default()) {

@@ -19,7 +19,7 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(frames: usize, frame_bytes: usize) -> Rig {
-        let config = RegionConfig { frames, frame_bytes, hugepages: false };
+        let config = RegionConfig { frames, frame_bytes, hugepages: false, node: None };
         let region = Region::new(config).expect("a region");
         Rig { frames: region.cache(), region }
     }

@@ -177,6 +177,7 @@ class Development {
     appliance.on('swap', changed);
     appliance.on('rollback', changed);
     appliance.on('link', (change) => screen.line(() => linkText(change)));
+    appliance.on('placement', ({ port, message }) => screen.line(() => `${port}: ${message}`));
     appliance.on('quarantine', ({ program, lcore, message }) =>
       screen.line(() => `${program} is quarantined on lcore ${lcore}: ${message}`),
     );

@@ -71,6 +71,7 @@ function report(appliance: Appliance, output: Output): WireletError[] {
   appliance.on('swap', (change) => output.message(changeText(change)));
   appliance.on('rollback', (change) => output.message(changeText(change)));
   appliance.on('link', (change) => output.message(linkText(change)));
+  appliance.on('placement', ({ port, message }) => output.message(`${port}: ${message}`));
   appliance.on('quarantine', ({ tenant, program, lcore, message }) =>
     output.message(`${tenant}/${program} is quarantined on lcore ${lcore}: ${message}`),
   );

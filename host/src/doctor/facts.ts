@@ -86,6 +86,11 @@ export interface Facts {
   /** CPUs that this process may use. */
   cpus: number[];
   isolatedCpus: number[];
+  numa: {
+    nodes: { node: number; cpus: number[] }[];
+    /** NICs of ports whose node is known. */
+    ports: { port: string; node: number }[];
+  };
   /** Of the CPUs that have one. */
   governors: string[];
   /** /dev/net/tun. */
@@ -127,6 +132,7 @@ export function gatherFacts(needs: Needs | undefined, socketFolder: string | und
     socket: socketFolder === undefined ? undefined : folder(socketFolder),
     cpus: cpuList(status.Cpus_allowed_list ?? ''),
     isolatedCpus: cpuList(read('/sys/devices/system/cpu/isolated')),
+    numa: numa(needs),
     governors: governors(),
     tun: access('/dev/net/tun'),
     interfaces: binding.interfaceFacts(needs?.interfaces),
@@ -200,6 +206,13 @@ function folder(path: string): FolderFacts {
 function nearest(path: string): string {
   const found = statSync(path, { throwIfNoEntry: false });
   return found?.isDirectory() || path === '/' ? path : nearest(dirname(path));
+}
+
+function numa(needs: Needs | undefined): Facts['numa'] {
+  const devices = needs?.devices ?? [];
+  const facts = native().numaFacts(devices.map(({ driver, target }) => `${driver}:${target}`));
+  const ports = devices.map(({ port }, index) => ({ port, node: facts.devices[index] ?? -1 }));
+  return { nodes: facts.nodes, ports: ports.filter(({ node }) => node >= 0) };
 }
 
 function governors(): string[] {

@@ -1,9 +1,13 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ranges } from '../../src/doctor/checks/cpus.js';
 import { atLeast } from '../../src/doctor/checks/kernel.js';
 import { plannedMappings } from '../../src/doctor/checks/memory.js';
 import { diagnosisOf } from '../../src/doctor/doctor.js';
 import { capabilitiesOf, cpuList, lockedBytesMax } from '../../src/doctor/facts.js';
+import { native } from '../../src/native.js';
 import { complaints, someFacts, someInterface, someNeeds, someNic } from './facts.js';
 
 const XDP = { ports: { lan: 'af_xdp:eth0' } };
@@ -148,6 +152,53 @@ describe('CPUs', () => {
     expect(complaints({ isolatedCpus: [2, 3] }, config)).toEqual([]);
     expect(complaints({}, { ...config, idle: 'adaptive' })).toEqual([]);
     expect(complaints({ governors: ['performance', 'powersave'] })).toHaveLength(1);
+  });
+
+  it('are better on the node of the NICs', () => {
+    const nodes = [
+      { node: 0, cpus: [0, 1] },
+      { node: 1, cpus: [2, 3] },
+    ];
+    const at = (lcores: number | number[], ...where: number[]) => {
+      const ports = where.map((node, index) => ({ port: `nic${index}`, node }));
+      return complaints({ numa: { nodes, ports } }, { lcores });
+    };
+    expect(at([2, 3], 1)).toEqual([]);
+    expect(at([1, 2], 1)).toMatchObject([
+      {
+        name: 'NUMA',
+        state: 'warning',
+        found: 'nic0: node 1; CPU 1 is on another',
+        fix: 'lcores: [2, 3] in the config',
+      },
+    ]);
+    expect(at(1, 1)).toMatchObject([
+      { found: 'nic0: node 1; lcores are on any', fix: 'lcores: [2] in the config' },
+    ]);
+    expect(at([2, 3], 1, 0)).toMatchObject([{ fix: expect.stringMatching(/^two appliances/) }]);
+    expect(at([0, 1])).toEqual([]);
+    const one = { numa: { nodes: nodes.slice(0, 1), ports: [{ port: 'nic', node: 0 }] } };
+    expect(complaints(one, { lcores: [0, 3] })).toEqual([]);
+  });
+
+  it('and NICs are on nodes as /sys says', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wirelet-numa-'));
+    const write = (path: string, text: string) => {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), text);
+    };
+    write('devices/system/node/node0/cpulist', '0-1\n');
+    write('devices/system/node/node1/cpulist', '2-3\n');
+    write('bus/pci/devices/0000:01:00.0/numa_node', '1\n');
+    const devices = ['dpdk:0000:01:00.0', 'null:'];
+    expect(native().numaFacts(devices, folder)).toEqual({
+      nodes: [
+        { node: 0, cpus: [0, 1] },
+        { node: 1, cpus: [2, 3] },
+      ],
+      devices: [1, -1],
+    });
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -49,6 +49,7 @@ export function someFacts(given: Partial<Facts> = {}): Facts {
     socket: { path: '/run/wirelet', ...folder },
     cpus: [0, 1, 2, 3],
     isolatedCpus: [],
+    numa: { nodes: [{ node: 0, cpus: [0, 1, 2, 3] }], ports: [] },
     governors: ['performance'],
     tun: 'usable',
     interfaces: [someInterface({})],

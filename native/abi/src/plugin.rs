@@ -81,8 +81,8 @@ layout! {
         frame_bytes: u32 = 28,
         /// Frames that DPDK may keep for each lcore.
         cached: u32 = 32,
-        /// Zero.
-        reserved: u32 = 36,
+        /// NUMA node that it is on; -1 when nobody knows.
+        node: i32 = 36,
         /// First argument of the calls.
         owner: *const c_void = 40,
         /// Where frames come from.

@@ -18,6 +18,7 @@ use crate::fate::Fates;
 use crate::handover;
 use crate::idle::{IdlePolicy, Idler};
 use crate::lcore::{self, Lcore};
+use crate::placement;
 use crate::port::Port;
 use crate::ports::{OpenPorts, PortConfig, PortFacts, open_ports};
 use crate::program::{Places, Program, ProgramConfig};
@@ -99,7 +100,7 @@ impl Appliance {
         let store = config.state_directory.as_deref().map(Store::open).transpose()?.map(Arc::new);
         let programs = load(std::mem::take(&mut config.programs), lcores, store.as_ref())?;
         let slots_max = (programs.len() + limits::PROGRAMS_SPARE).min(limits::PROGRAMS_MAX);
-        let region = Region::new(config.region)?;
+        let region = Region::new(placement::of_region(config.region, &config.ports))?;
         let events = Events::default();
         for file in store.iter().flat_map(|store| store.set_aside()) {
             let error = Error::new(ErrorCode::Persist, file.as_str());
@@ -113,6 +114,8 @@ impl Appliance {
         let control = Control::new(controls, ports, sender, config.offline, stats.head());
         let control = Arc::new(control);
         let OpenPorts { per_lcore, facts } = open_ports(&config.ports, &region, &wakers)?;
+        let (cpus, node) = (&config.lcores, region.node());
+        placement::remark(&config.ports, &per_lcore, cpus, node, &events.sender(0));
         let pages = (0..lcores).map(|_| BurstPage::new()).collect::<Result<Vec<_>, _>>()?;
         let places = pages.iter().enumerate().map(|(lcore, page)| Places {
             burst_page: Arc::clone(page.backing()),

@@ -45,6 +45,13 @@ pub enum What {
         /// Whether it is up now.
         up: bool,
     },
+    /// A port's packets cross between NUMA nodes.
+    Placement {
+        /// The port's number.
+        port: u16,
+        /// What is where.
+        message: Box<str>,
+    },
     /// The lcore itself failed: a bug of ours.
     Lcore(Error),
     /// State that was kept can't be read.

@@ -29,6 +29,7 @@ mod next;
 pub mod notify;
 mod pass;
 pub mod pipeline;
+mod placement;
 pub mod port;
 pub mod ports;
 pub mod program;

@@ -76,6 +76,7 @@ impl Runner {
             frames: limits::BURST_MAX,
             frame_bytes: limits::FRAME_BYTES_MAX,
             hugepages: false,
+            node: None,
         };
         let (region, page) = (Region::new(frames)?, BurstPage::new()?);
         let places = Places {

@@ -18,7 +18,7 @@ fn code<T>(result: Result<T, Error>) -> Option<ErrorCode> {
 fn without_hugepages_small_pages_do() {
     // More hugepages than this machine has: 510 MiB, unless it was set up with as many.
     let frames = (510 << 20) / 16384;
-    let config = RegionConfig { frames, frame_bytes: 16384, hugepages: true };
+    let config = RegionConfig { frames, frame_bytes: 16384, hugepages: true, node: None };
     let huge = Backing::new("wirelet-test", frames * 16384, Pages::Huge);
     let expected = if huge.is_ok() { Pages::Huge } else { Pages::Small };
     if let Err(error) = &huge {
@@ -32,7 +32,7 @@ fn without_hugepages_small_pages_do() {
 #[test]
 fn regions_that_do_not_fit_are_refused() {
     let region = |frames, frame_bytes| {
-        code(Region::new(RegionConfig { frames, frame_bytes, hugepages: false }))
+        code(Region::new(RegionConfig { frames, frame_bytes, hugepages: false, node: None }))
     };
     assert_eq!(region(1 << 20, 2240), Some(ErrorCode::ConfigLimit));
     assert_eq!(region(usize::MAX, 2240), Some(ErrorCode::ConfigLimit));

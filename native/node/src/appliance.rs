@@ -400,6 +400,11 @@ impl Appliance {
                 out.name = self.ports[usize::from(port)].clone();
                 out.message = if up { "up" } else { "down" }.into();
             }
+            What::Placement { port, message } => {
+                out.kind = "placement".into();
+                out.name = self.ports[usize::from(port)].clone();
+                out.message = message.into();
+            }
             What::Rollback { program, to, message } => {
                 out.kind = "rollback".into();
                 out.name = self.appliance.program_name(program.into());
@@ -432,6 +437,8 @@ fn config(spec: ApplianceSpec) -> Result<ApplianceConfig, Error> {
             frames: spec.frames as usize,
             frame_bytes: spec.frame_bytes as usize,
             hugepages: spec.hugepages,
+            // Where the NICs are: the engine looks.
+            node: None,
         },
         lcores: spec.lcores.into_iter().map(|cpu| usize::try_from(cpu).ok()).collect(),
         burst: spec.burst as usize,

@@ -1,7 +1,10 @@
 //! What only native code can ask of the machine (`wirelet doctor`) and say to a service manager.
 
+use std::path::Path;
+
 use crate::convert::guarded;
 use napi_derive::napi;
+use wirelet_drivers::numa::Topology;
 use wirelet_drivers::survey::{self, InterfaceSurvey, Support};
 
 /// What the kernel gives this process: `yes`, `denied` or `no`.
@@ -46,6 +49,40 @@ pub struct InterfaceFacts {
     pub tx_ring_max: u32,
     /// Queues that receive; 0 where the driver does not say.
     pub rx_queues: u32,
+}
+
+/// NUMA nodes, as far as /sys tells of them.
+#[napi(object)]
+pub struct NumaFacts {
+    /// Nodes with CPUs or memory.
+    pub nodes: Vec<NumaNode>,
+    /// Of the hardware behind each device; -1 for software, and where nobody knows.
+    pub devices: Vec<i32>,
+}
+
+/// One node.
+#[napi(object)]
+pub struct NumaNode {
+    /// Its number.
+    pub node: u32,
+    /// Its CPUs.
+    pub cpus: Vec<u32>,
+}
+
+/// NUMA nodes of this machine, and those that the devices of these specs are on. `root` is a folder
+/// like /sys.
+#[napi]
+pub fn numa_facts(devices: Vec<String>, root: Option<String>) -> NumaFacts {
+    let topology = Topology::at(Path::new(root.as_deref().unwrap_or("/sys")));
+    let node = |(node, cpus): &(u32, Vec<usize>)| NumaNode {
+        node: *node,
+        cpus: cpus.iter().map(|&cpu| cpu as u32).collect(),
+    };
+    let of = |spec: &String| topology.of_device(spec).map_or(-1, |node| node as i32);
+    NumaFacts {
+        nodes: topology.nodes().iter().map(node).collect(),
+        devices: devices.iter().map(of).collect(),
+    }
 }
 
 /// Sends lines such as `READY=1` to the service manager's socket; false when it has no room.

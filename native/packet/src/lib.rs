@@ -10,6 +10,7 @@
 mod backing;
 pub mod clock;
 mod mbuf;
+mod numa;
 mod pool;
 mod region;
 pub mod ring;

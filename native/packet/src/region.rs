@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use wirelet_abi::{Error, ErrorCode, guest, limits};
 
 use crate::backing::{Backing, Pages};
+use crate::numa;
 use crate::pool::{FrameCache, FramePool};
 
 /// How large a region is.
@@ -17,6 +18,8 @@ pub struct RegionConfig {
     pub frame_bytes: usize,
     /// Use hugepages where the kernel has enough of them.
     pub hugepages: bool,
+    /// NUMA node that its memory should be of; it is of others where that one has no more.
+    pub node: Option<u32>,
 }
 
 impl Default for RegionConfig {
@@ -25,6 +28,7 @@ impl Default for RegionConfig {
             frames: limits::FRAMES_DEFAULT,
             frame_bytes: limits::FRAME_BYTES_DEFAULT,
             hugepages: true,
+            node: None,
         }
     }
 }
@@ -54,7 +58,7 @@ impl Region {
     /// # Errors
     /// `WIRELET_E_FRAME_SIZE`, `WIRELET_E_CONFIG_LIMIT`, `WIRELET_E_MEMORY_EXHAUSTED`.
     pub fn new(config: RegionConfig) -> Result<Arc<Region>, Error> {
-        let RegionConfig { frames, frame_bytes, hugepages } = config;
+        let RegionConfig { frames, frame_bytes, hugepages, node } = config;
         let sizes = limits::FRAME_BYTES_MIN..=limits::FRAME_BYTES_MAX;
         if !sizes.contains(&frame_bytes) || frame_bytes % 64 != 0 {
             let message = format!("frames of {frame_bytes} bytes");
@@ -65,7 +69,9 @@ impl Region {
             let message = format!("{frames} frames of {frame_bytes} bytes; the window is 510 MiB");
             return Err(Error::new(ErrorCode::ConfigLimit, message));
         }
+        let preferred = numa::Preferred::node(node);
         let backing = Self::allocate(frames * frame_bytes, hugepages)?;
+        drop(preferred);
         let states = (0..frames).map(|_| AtomicU8::new(FrameState::Free as u8)).collect();
         Ok(Arc::new(Region { backing, frame_bytes, states, pool: FramePool::new(frames) }))
     }
@@ -82,6 +88,11 @@ impl Region {
     /// The memory, to map it into programs.
     pub fn backing(&self) -> &Backing {
         &self.backing
+    }
+
+    /// NUMA node that the first frame lies on; `None` where the kernel does not say.
+    pub fn node(&self) -> Option<u32> {
+        numa::node_of(self.backing.base())
     }
 
     /// Frames.

@@ -128,6 +128,13 @@ impl Rig {
         }
     }
 
+    /// Sends what the device takes of them, and drops the rest, as an lcore does.
+    pub fn offer(&mut self, device: &mut dyn Device, packets: &[Vec<u8>]) {
+        let mbufs: Vec<Mbuf> = packets.iter().map(|bytes| self.mbuf(bytes)).collect();
+        let sent = device.tx_burst(&mut self.frames, &mbufs);
+        self.frames.give_burst(&mbufs[sent..]);
+    }
+
     pub fn bytes(&self, mbuf: &Mbuf) -> Vec<u8> {
         // SAFETY: the packet's frame is ours, and a packet lies within its frame.
         unsafe { std::slice::from_raw_parts(self.region.data(mbuf), mbuf.length.into()).to_vec() }

@@ -4,7 +4,12 @@ import type { Facts } from '../facts.js';
 import type { Needs } from '../needs.js';
 
 export function checkCpus(facts: Facts, needs: Needs | undefined): Check[] {
-  return [checkLcores(facts, needs), ...checkIsolation(facts, needs), ...checkGovernor(facts)];
+  return [
+    checkLcores(facts, needs),
+    ...checkNodes(facts, needs),
+    ...checkIsolation(facts, needs),
+    ...checkGovernor(facts),
+  ];
 }
 
 function checkLcores({ cpus }: Facts, needs: Needs | undefined): Check {
@@ -22,6 +27,27 @@ function checkLcores({ cpus }: Facts, needs: Needs | undefined): Check {
     return { name, state: 'warning', found, fix: `lcores: ${cpus.length} in the config` };
   }
   return { name, state: 'ok', found };
+}
+
+/** Where CPUs or NICs are on several nodes: an lcore far from its NIC is slower. */
+function checkNodes({ numa, cpus }: Facts, needs: Needs | undefined): Check[] {
+  if (numa.nodes.length < 2 || needs === undefined || numa.ports.length === 0) return [];
+  const name = 'NUMA';
+  const found = numa.ports.map(({ port, node }) => `${port}: node ${node}`).join(', ');
+  const wanted = new Set(numa.ports.map(({ node }) => node));
+  const near = numa.nodes.filter(({ node }) => wanted.has(node)).flatMap((node) => node.cpus);
+  const usable = near.filter((cpu) => cpus.includes(cpu)).slice(0, needs.lcores.length);
+  const fix = `lcores: [${usable.join(', ')}] in the config`;
+  if (wanted.size > 1) {
+    const two = 'two appliances, each with the ports and CPUs of one node';
+    return [{ name, state: 'warning', found: `${found}; NICs are on several nodes`, fix: two }];
+  }
+  // The kernel may put lcores that nobody pins anywhere.
+  const far = needs.lcores.filter((cpu) => !near.includes(cpu));
+  if (far.length === 0) return [{ name, state: 'ok', found }];
+  const pinned = far.filter((cpu) => cpu >= 0);
+  const where = pinned.length === 0 ? 'lcores are on any' : `CPU ${ranges(pinned)} is on another`;
+  return [{ name, state: 'warning', found: `${found}; ${where}`, fix }];
 }
 
 /** Only who spins on CPUs of its own gains by it. */

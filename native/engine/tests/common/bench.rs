@@ -94,6 +94,7 @@ pub fn outcome(appliance: &Appliance) -> Outcome {
             What::Log(line) => {
                 logs.push(String::from_utf8_lossy(&line.text[..line.bytes.into()]).into_owned());
             }
+            What::Placement { message, .. } => turns.push(message.into()),
             What::Link { port, up } => turns.push(format!("link of port {port}: {up}")),
             What::Device { error, .. } | What::Lcore(error) | What::State(error) => {
                 errors.push(error.to_string())
