@@ -50,6 +50,20 @@ export class Checksum {
     return sum;
   }
 
+  /** For views: whether the checksum over 20 bytes that are known to be there is 0. */
+  @inline
+  static isZero20(address: usize): bool {
+    const first = load<u64>(address);
+    const second = load<u64>(address, 8);
+    let sum = (first & 0xffff_ffff) + (first >> 32) + (second & 0xffff_ffff) + (second >> 32);
+    sum += load<u32>(address, 16);
+    sum = (sum & 0xffff_ffff) + (sum >> 32);
+    // Words of 16 bits that add up to -0: all ones, whatever the order of bytes.
+    let folded = (<u32>sum & 0xffff) + (<u32>sum >> 16) + <u32>(sum >> 32);
+    folded = (folded & 0xffff) + (folded >> 16);
+    return folded == 0xffff;
+  }
+
   /** For views: the checksum that a little-endian sum stands for. */
   static finish(sum: u64): u32 {
     sum = (sum & 0xffff_ffff) + (sum >> 32);

@@ -103,6 +103,26 @@ export class Ethernet {
     return load<u64>(changetype<usize>(this), DESTINATION) << 16 == 0xffff_ffff_ffff_0000;
   }
 
+  /**
+   * Sets both addresses in two stores, of bytes that were put in order before: `firstBytes` and
+   * `lastBytes`, once per address and not per packet.
+   */
+  @inline
+  setAddresses(first: u64, last: u32): void {
+    store<u64>(changetype<usize>(this), first, DESTINATION);
+    store<u32>(changetype<usize>(this), last, 8);
+  }
+
+  /** The header's first 8 bytes, for {@link setAddresses}. */
+  static firstBytes(destination: u64, source: u64): u64 {
+    return Network.swap64((destination << 16) | ((source >> 32) & 0xffff));
+  }
+
+  /** The last 4 bytes of the source, for {@link setAddresses}. */
+  static lastBytes(source: u64): u32 {
+    return Network.swap32(<u32>source);
+  }
+
   /** Exchanges source and destination: two loads and two stores. */
   @inline
   swapAddresses(): void {

@@ -8,6 +8,7 @@ export { Clock } from './clock';
 export { Counter } from './counter';
 export { ETHERNET_BYTES, Ethernet, EtherType } from './ethernet';
 export { EthernetPayload } from './ethernetpayload';
+export { FixedArray } from './fixedarray';
 export { HashTable } from './hashtable';
 export { Histogram } from './histogram';
 export { ICMP_BYTES, Icmp, IcmpType } from './icmp';

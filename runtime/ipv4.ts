@@ -126,7 +126,10 @@ export class Ipv4 {
 
   /** Whether it is right: a sum over the header. */
   get isChecksumGood(): bool {
-    return Checksum.finish(Checksum.sum(changetype<usize>(this), this.headerLength)) == 0;
+    const at = changetype<usize>(this);
+    // Nearly every header has no options: 20 bytes, in one go.
+    if (this.headerLength == IPV4_BYTES) return Checksum.isZero20(at);
+    return Checksum.finish(Checksum.sum(at, this.headerLength)) == 0;
   }
 
   /** Computes the checksum anew, over the whole header. */
@@ -163,11 +166,14 @@ export class Ipv4 {
 
   /** One less to live, as in a router (RFC 1812, 5.3.1); false, and unchanged, at 0 or 1. */
   decrementTimeToLive(): bool {
-    const before = this.timeToLive;
+    const at = changetype<usize>(this);
+    const before = <u32>load<u8>(at, TIME_TO_LIVE);
     if (before <= 1) return false;
-    store<u8>(changetype<usize>(this), <u8>(before - 1), TIME_TO_LIVE);
-    const sum = Checksum.update16(this.checksum, before << 8, (before - 1) << 8);
-    store<u16>(changetype<usize>(this), Network.swap16(<u16>sum), CHECKSUM);
+    store<u8>(at, <u8>(before - 1), TIME_TO_LIVE);
+    // RFC 1141: the time to live is the upper byte of its word, so the sum is 0x0100 more, which is
+    // 1 when bytes are swapped; 0xffff (-0) becomes 0.
+    const sum = <u32>load<u16>(at, CHECKSUM) + 1;
+    store<u16>(at, <u16>(sum + ((sum + 1) >> 16)), CHECKSUM);
     return true;
   }
 }

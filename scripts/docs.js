@@ -1,6 +1,7 @@
 /** `npm run docs`: writes what documents repeat of the code. Tests fail when they differ. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { burstPicture, burstRows } from './bursts.js';
+import { MEASURED_TABLES } from './measured.js';
 import { DEVICE_SOURCES, deviceOptions, dropReasons, limits, withRows } from './tables.js';
 
 const ROOT = new URL('../', import.meta.url);
@@ -23,8 +24,12 @@ const devices = Object.entries(DEVICE_SOURCES).reduce(
 writeFileSync(new URL('docs/devices.md', ROOT), devices);
 process.stdout.write('docs/devices.md\n');
 
-const bursts = JSON.parse(read('bench/results/bursts.json'));
-const performance = withRows(read('docs/performance.md'), 'Bursts and chains', burstRows(bursts));
-writeFileSync(new URL('docs/performance.md', ROOT), performance);
+const raw = (name) => JSON.parse(read(`bench/results/${name}.json`));
+const bursts = raw('bursts');
+const measured = MEASURED_TABLES.reduce(
+  (text, { heading, file, rowsOf }) => withRows(text, heading, rowsOf(raw(file))),
+  withRows(read('docs/performance.md'), 'Bursts and chains', burstRows(bursts)),
+);
+writeFileSync(new URL('docs/performance.md', ROOT), measured);
 writeFileSync(new URL('docs/bursts.svg', ROOT), burstPicture(bursts));
 process.stdout.write('docs/performance.md\ndocs/bursts.svg\n');

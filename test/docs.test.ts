@@ -1,7 +1,7 @@
 /**
- * README.md, docs/start.md and docs/testing.md, executed: files are written, commands are run,
- * output is compared, in a folder that looks like a clone. Tables that repeat the code are compared
- * with it.
+ * README.md, docs/start.md, docs/testing.md and testpmd's README, executed: files are written,
+ * commands are run, output is compared, in a folder that looks like a clone. Tables that repeat the
+ * code or raw results are compared with them.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DRIVERS, WRAPPERS } from '../host/src/device.js';
 import { burstPicture, burstRows } from '../scripts/bursts.js';
+import { MEASURED_TABLES } from '../scripts/measured.js';
 import { DEVICE_SOURCES, deviceOptions, dropReasons, limits, withRows } from '../scripts/tables.js';
 import { blocksOf, linksOf } from './docs/blocks.js';
 import { Clone } from './docs/clone.js';
@@ -17,7 +18,7 @@ import { missingLines } from './docs/output.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-describe.each(['README.md', 'docs/start.md', 'docs/testing.md'])(
+describe.each(['README.md', 'docs/start.md', 'docs/testing.md', 'programs/testpmd/README.md'])(
   '%s does what it says',
   { timeout: 120_000 },
   (path) => {
@@ -68,6 +69,13 @@ describe('architecture.md repeats what native/abi declares', () => {
 
 describe('performance.md shows what was measured', () => {
   const results: Parameters<typeof burstRows>[0] = JSON.parse(read('bench/results/bursts.json'));
+
+  test.each(MEASURED_TABLES)('$heading', ({ heading, file, rowsOf }) => {
+    const text = read('docs/performance.md');
+    const rows = rowsOf(JSON.parse(read(`bench/results/${file}.json`)));
+    expect(rows.length).toBeGreaterThan(3);
+    expect(text, 'run `npm run docs`').toBe(withRows(text, heading, rows));
+  });
 
   test('bursts and chains, as a table and as a picture', () => {
     const text = read('docs/performance.md');

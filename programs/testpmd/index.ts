@@ -14,8 +14,9 @@ import {
   Transport,
   Verdict,
 } from '@wirelet/runtime';
+import { echo } from './echo';
 
-const MODES: string[] = ['io', 'mac', 'macswap', 'csum', '5tswap', 'rxonly'];
+const MODES: string[] = ['io', 'mac', 'macswap', 'csum', '5tswap', 'rxonly', 'icmpecho'];
 enum Mode {
   Io,
   Mac,
@@ -23,6 +24,7 @@ enum Mode {
   Csum,
   FiveTupleSwap,
   RxOnly,
+  IcmpEcho,
 }
 
 const mode = modeOf(Settings.string('mode', 'macswap'));
@@ -40,6 +42,8 @@ export function onPacket(packet: Packet): Verdict {
     ethernet.source = own;
   } else if (mode == Mode.Csum) {
     fillChecksums(packet);
+  } else if (mode == Mode.IcmpEcho) {
+    return echo(packet, own);
   } else if (mode == Mode.FiveTupleSwap) {
     ethernet.swapAddresses();
     swapFlow(packet);

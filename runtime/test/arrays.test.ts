@@ -29,6 +29,8 @@ const SHARE = 3;
 const RECORD = 4;
 const BUCKET = 5;
 const LENGTH = 6;
+const SET_FIXED = 7;
+const GET_FIXED = 8;
 
 describe('an array', () => {
   it('of classes gives references into it', () => {
@@ -54,6 +56,15 @@ describe('an array', () => {
     [ADD_BYTE, 8],
   ])('has an end (%i at %i)', (operation, index) => {
     expect(() => mark(operation, index)).toThrow('no value of this index in the array');
+  });
+
+  it('that is no table gives and takes numbers, and has an end', () => {
+    expect([mark(SET_FIXED, 2, 0xffffn), mark(SET_FIXED, 0, 0x1_0007n)]).toEqual([3, 3]);
+    expect([0, 1, 2].map((index) => mark(GET_FIXED, index))).toEqual([7, 0, 0xffff]);
+    for (const index of [3, 0xffff_ffff, 0x8000_0000]) {
+      expect(() => mark(GET_FIXED, index)).toThrow('index outside the array');
+      expect(() => mark(SET_FIXED, index, 1n)).toThrow('index outside the array');
+    }
   });
 
   it('is asked for with its length and the bytes of a value', () => {

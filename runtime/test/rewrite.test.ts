@@ -132,6 +132,19 @@ describe('setters', () => {
     }
   });
 
+  it('Ipv4: one less to live is right for every checksum', async () => {
+    const guest = await Guest.load('runtime/test/rewrite', { action: 'ttl', amount: 0 });
+    const at = (timeToLive: number, identification: number): Uint8Array =>
+      ethernet({ payload: ipv4({ timeToLive, identification }) });
+    for (let first = 0; first < 0x1_0000; first += 64) {
+      const all = Array.from({ length: 64 }, (_, index) => first + index);
+      const outcomes = guest.run(all.map((identification) => at(64, identification)));
+      expect(outcomes.map(({ bytes }) => Buffer.from(bytes).toString('hex'))).toEqual(
+        all.map((identification) => Buffer.from(at(63, identification)).toString('hex')),
+      );
+    }
+  });
+
   it('Icmp and Icmpv6: a request becomes its reply', async () => {
     const request = ethernet({ payload: ipv4({ payload: frames.icmp() }) });
     const reply = ethernet({ payload: ipv4({ payload: frames.icmp({ type: 0 }) }) });

@@ -28,8 +28,8 @@ function config(chain, burst) {
 
 /** Nanoseconds of CPU per packet, in a process of its own: EAL starts once in one. */
 function sample({ chain, burst }) {
-  const file = join(HERE, 'dpdk-appliance.js');
-  const args = [file, JSON.stringify(config(chain, burst)), String(SECONDS)];
+  const file = join(HERE, 'dpdk/appliance.js');
+  const args = [file, JSON.stringify(config(chain, burst)), String(SECONDS * 1000)];
   const { packets, cpuNs } = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
   return cpuNs / packets;
 }

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { icmp, tcp, testProgram, udp } from 'wirelet/test';
+import { ethernet, raw } from 'wirelet/test/layers';
 
 // Compiling takes long on a machine that does other things.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -16,6 +17,7 @@ const router = await testProgram('programs/l3fwd', { settings: { hops } });
 
 beforeEach(() => router.reset());
 
+const arp = ethernet({ type: 0x0806, payload: raw(new Uint8Array(46)) });
 const addressOf = (number: number): string =>
   [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
 const maskOf = (length: number): number => (length === 0 ? 0 : (-1 << (32 - length)) >>> 0);
@@ -43,14 +45,19 @@ test('the longest prefix decides', () => {
             .table('routes')
             .set(`${addressOf((address & maskOf(length)) >>> 0)}/${length}`, group);
         }
-        for (const destination of destinations) {
-          const [best] = routes
-            .filter(({ address, length }) => ((address ^ destination) & maskOf(length)) === 0)
-            .sort((a, b) => b.length - a.length);
-          const outcome = router.send(udp({ from: '192.0.2.1', to: addressOf(destination) }));
-          if (best === undefined) expect(outcome).toDrop();
-          else expect(outcome).toRedirect(best.group);
-        }
+        const best = destinations.map(
+          (destination) =>
+            routes
+              .filter(({ address, length }) => ((address ^ destination) & maskOf(length)) === 0)
+              .sort((a, b) => b.length - a.length)[0],
+        );
+        // In one burst, with a packet between them that no route is asked for.
+        const packets = destinations.map((to) => udp({ from: '192.0.2.1', to: addressOf(to) }));
+        const outcomes = router.sendAll([arp, ...packets], { burst: 64 });
+        expect(outcomes.map(({ verdict, egress }) => [verdict, egress])).toEqual([
+          ['pass', 0],
+          ...best.map((route) => (route ? ['redirect', route.group] : ['drop', 0])),
+        ]);
       },
     ),
     { numRuns: 40 },

@@ -1,5 +1,5 @@
-import { ethernet, ipv4, ipv6, raw, tcp, udp, vlan } from 'wirelet/test/layers';
-import { type Case, drop, pass, type Step } from '../../testing/cases.js';
+import { arp, ethernet, icmp, ipv4, ipv6, raw, tcp, udp, vlan } from 'wirelet/test/layers';
+import { answer, type Case, drop, pass, type Step } from '../../testing/cases.js';
 
 const [A, B] = ['02:00:00:00:00:0a', '02:00:00:00:00:0b'];
 const forth = { source: A, destination: B };
@@ -16,6 +16,18 @@ const portsBack = { sourcePort: 443, destinationPort: 1000 };
 const becomes = (before: Uint8Array, after: Uint8Array): Step => ({ in: before, out: after });
 
 const plain = ethernet({ ...forth, payload: ipv4({ ...four, payload: udp(ports) }) });
+
+const own = '02:00:00:00:00:88';
+const asking = { senderMac: A, senderIp: '10.0.0.1', targetIp: '192.0.2.99' };
+const answering = {
+  operation: 2,
+  senderMac: own,
+  senderIp: '192.0.2.99',
+  targetMac: A,
+  targetIp: '10.0.0.1',
+};
+const ping = (fields: object): Uint8Array =>
+  ethernet({ ...forth, payload: ipv4({ ...four, payload: icmp(), ...fields }) });
 
 export const cases: Case[] = [
   { name: 'io-passes', settings: { mode: 'io' }, steps: [pass(plain)], counters: {} },
@@ -75,6 +87,34 @@ export const cases: Case[] = [
         ethernet({ ...forth, payload: ipv4({ ...four, protocol: 89 }) }),
         ethernet({ ...back, payload: ipv4({ ...turned(four), protocol: 89 }) }),
       ),
+    ],
+    counters: {},
+  },
+  {
+    name: 'icmpecho-answers-everybody',
+    settings: { mode: 'icmpecho', own },
+    steps: [
+      answer(
+        ethernet({ source: A, destination: 'ff:ff:ff:ff:ff:ff', payload: arp(asking) }),
+        ethernet({ source: own, destination: A, payload: arp(answering) }),
+      ),
+      answer(
+        ping({}),
+        ethernet({ ...back, payload: ipv4({ ...turned(four), payload: icmp({ type: 0 }) }) }),
+      ),
+      answer(
+        ethernet({ ...forth, payload: vlan({ payload: ipv4({ ...four, payload: icmp() }) }) }),
+        ethernet({
+          ...back,
+          payload: vlan({ payload: ipv4({ ...turned(four), payload: icmp({ type: 0 }) }) }),
+        }),
+      ),
+      drop(ethernet({ ...forth, payload: arp(answering) })),
+      drop(ping({ payload: icmp({ type: 0 }) })),
+      drop(ping({ destination: '224.0.0.1' })),
+      drop(ping({ fragmentOffset: 8 })),
+      drop(plain),
+      drop(ethernet({ ...forth, payload: ipv6({ ...six, payload: tcp(ports) }) })),
     ],
     counters: {},
   },

@@ -1,6 +1,6 @@
 // Counts into arrays: operation, index, amount, behind the Ethernet header.
 
-import { ArrayTable, Histogram, Packet, Verdict } from '@wirelet/runtime';
+import { ArrayTable, FixedArray, Histogram, Packet, Verdict } from '@wirelet/runtime';
 
 class Port {
   packets: u64 = 0;
@@ -10,6 +10,7 @@ class Port {
 const ports = ArrayTable.of<Port>('ports', 5);
 const bytes = ArrayTable.of<u8>('bytes', 7);
 const shares = ArrayTable.of<f64>('shares', 2);
+const fixed = FixedArray.of<u16>(3);
 const sizes = Histogram.of('sizes');
 
 export function onPacket(packet: Packet): Verdict {
@@ -34,6 +35,11 @@ export function onPacket(packet: Packet): Verdict {
     packet.mark = Histogram.bucket(amount);
   } else if (operation == 5) {
     packet.mark = sizes.count(index) as u32;
+  } else if (operation == 7) {
+    fixed.set(index, amount as u16);
+    packet.mark = fixed.length;
+  } else if (operation == 8) {
+    packet.mark = fixed.get(index);
   } else {
     packet.mark = ports.length;
   }
