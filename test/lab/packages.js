@@ -16,7 +16,7 @@ const PACKAGES = ['qemu-system-x86', 'busybox-static', 'cpio'];
 const KERNEL = 'linux-image-cloud-amd64';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const DONE = 'unpacked';
-/** For vfio-pci and uio, in the order in which they are loaded; a kernel may have some of them built in. */
+/** For vfio-pci and uio, in the order in which they are loaded; some may be built in. */
 export const MODULES = [
   'irqbypass',
   'vfio_virqfd',

@@ -11,7 +11,8 @@ import {
 import { release } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type NativeInterface, type NativeKernel, native } from '../native.js';
+import { native } from '../native.js';
+import type { NativeInterface, NativeKernel } from '../native-machine.js';
 import type { Needs } from './needs.js';
 
 /** Capabilities that devices need, with their bits (linux/capability.h). */

@@ -5,7 +5,7 @@ import type { Check } from '../../src/doctor/check.js';
 import { diagnosisOf } from '../../src/doctor/doctor.js';
 import type { Facts, Nic } from '../../src/doctor/facts.js';
 import { type Needs, needsOf } from '../../src/doctor/needs.js';
-import type { NativeInterface } from '../../src/native.js';
+import type { NativeInterface } from '../../src/native-machine.js';
 
 const GIB = 2 ** 30;
 

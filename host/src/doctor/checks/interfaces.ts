@@ -1,5 +1,5 @@
 /** Interfaces: there, up, with XDP, with rings and queues of a good size. */
-import type { NativeInterface } from '../../native.js';
+import type { NativeInterface } from '../../native-machine.js';
 import type { Check } from '../check.js';
 import type { Facts } from '../facts.js';
 import type { NeededDevice, Needs } from '../needs.js';

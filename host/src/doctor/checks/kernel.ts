@@ -1,5 +1,5 @@
 /** The kernel: its version, and what it gives to devices. */
-import type { NativeSupport } from '../../native.js';
+import type { NativeSupport } from '../../native-machine.js';
 import { type Check, presence } from '../check.js';
 import type { Facts } from '../facts.js';
 import { type Needs, portsOf } from '../needs.js';
