@@ -51,13 +51,13 @@ function address(random: Random, bytes: 4 | 16): number[] {
 
 function ipv4(random: Random): number[] {
   const options = random.of([0, 0, 1, 10]);
-  const [flags, offset] = random.of([
+  const [flags, offset] = random.of<readonly [number, number]>([
     [0, 0],
     [0x40, 0],
     [0x20, 0],
     [0x20, 7],
     [0, 9],
-  ] as const);
+  ]);
   const protocol = random.of([1, 6, 17, 17, 132]);
   const payload = transport(random);
   const length = 20 + 4 * options + payload.length;
