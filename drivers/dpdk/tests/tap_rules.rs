@@ -1,5 +1,5 @@
 //! Rules on DPDK's tap driver, which hands them to the kernel's traffic control (tc, flower). Where
-//! the kernel has that they are hit; where it has not they are refused, and nothing of them is left.
+//! the kernel has that they are hit; where not they are refused, and nothing of them is left.
 
 #[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../tests/netns/namespace.rs"]
