@@ -177,8 +177,9 @@ impl BurstPage {
         some.position(stays).unwrap_or(live.len())
     }
 
+    /// Takes over the mark of a packet that passes and is where it was; false when it does not.
     #[inline(always)]
-    fn take_passed(&self, index: usize, mbuf: &mut Mbuf) -> bool {
+    pub fn take_passed(&self, index: usize, mbuf: &mut Mbuf) -> bool {
         let descriptor = self.descriptor(index);
         // SAFETY: as in `take`.
         let place = unsafe { descriptor.cast::<u64>().read() };

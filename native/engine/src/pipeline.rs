@@ -238,11 +238,17 @@ fn run_fallback(
 fn settle(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Fault, Vec<u8>)> {
     let live = &burst.live[..burst.live_count];
     let first = way.page.passed(&mut burst.mbufs[..burst.count], live);
-    slot.stats.verdicts[Verdict::Pass as usize] += first as u64;
-    let (mut passing, mut lie) = (first, None);
+    let allowed = way.ports & slot.redirect_to();
+    let (mut passing, mut quick, mut lie) = (first, first as u64, None);
     for index in first..burst.live_count {
         let live = burst.live[index];
-        match decide(slot, burst, way, index) {
+        // As `passed` looks: one that was dropped does not make those behind it slow.
+        if way.page.take_passed(index, &mut burst.mbufs[usize::from(live)]) {
+            burst.live[passing] = live;
+            (passing, quick) = (passing + 1, quick + 1);
+            continue;
+        }
+        match decide(slot, burst, way, index, allowed) {
             Outcome::Passes => {
                 burst.live[passing] = live;
                 passing += 1;
@@ -254,6 +260,7 @@ fn settle(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>) -> Option<(Faul
             }
         }
     }
+    slot.stats.verdicts[Verdict::Pass as usize] += quick;
     burst.live_count = passing;
     lie
 }
@@ -264,8 +271,15 @@ enum Outcome {
     Lies,
 }
 
-/// What becomes of the packet behind descriptor `index`.
-fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -> Outcome {
+/// What becomes of the packet behind descriptor `index`; `allowed` are ports, a bit each.
+#[inline]
+fn decide(
+    slot: &mut Slot,
+    burst: &mut Burst,
+    way: &mut Way<'_>,
+    index: usize,
+    allowed: u64,
+) -> Outcome {
     let mbuf = &mut burst.mbufs[usize::from(burst.live[index])];
     let frame_bytes = way.frames.region().frame_bytes() as u32;
     let byte = way.page.verdict(index);
@@ -281,7 +295,6 @@ fn decide(slot: &mut Slot, burst: &mut Burst, way: &mut Way<'_>, index: usize) -
         return Outcome::Leaves;
     };
     slot.stats.verdicts[verdict as usize] += 1;
-    let allowed = way.ports & slot.redirect_to();
     let egress = way.page.egress(index);
     // For who asks what became of it.
     mbuf.scratch = byte;
@@ -351,12 +364,13 @@ fn settle_fault(
     let current = (0..count).find(undecided).unwrap_or(count);
     let ordered = (current..count).all(|index| undecided(&index));
     let packet = if current < count { copy_packet(burst, way, current) } else { Vec::new() };
+    let allowed = way.ports & slot.redirect_to();
     let (mut passing, mut waiting) = (0, 0);
     for index in 0..count {
         let live = burst.live[index];
         let untouched = ordered && index > current;
         let passes = if way.page.verdict(index) != UNDECIDED {
-            match decide(slot, burst, way, index) {
+            match decide(slot, burst, way, index, allowed) {
                 Outcome::Passes => true,
                 Outcome::Leaves => false,
                 Outcome::Lies => {

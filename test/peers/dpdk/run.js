@@ -36,7 +36,8 @@ async function measure(subject) {
   try {
     counts = await subject.run();
   } catch (error) {
-    const [reason] = (error.stderr || error.message).trim().split('\n').slice(-1);
+    const lines = (error.stderr || error.message).trim().split('\n');
+    const reason = lines.find((line) => /error/i.test(line)) ?? lines.at(-1);
     console.log(`${subject.work}, ${subject.name}: not measured (${reason})`);
     subject.failed = true;
     return;
