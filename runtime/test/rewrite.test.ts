@@ -145,6 +145,20 @@ describe('setters', () => {
     }
   });
 
+  it('Ipv4: one checksum of all is good, with and without options', async () => {
+    const guest = await Guest.load('runtime/test/rewrite', { action: 'good' });
+    for (const options of [hex(''), hex('01010101')]) {
+      const packet = ethernet({ payload: ipv4({ options, payload: udp() }) });
+      const all = Array.from({ length: 0x1_0000 }, (_, sum) => {
+        const changed = Uint8Array.from(packet);
+        changed.set(u16(sum), 24);
+        return changed;
+      });
+      const good = guest.run(all).filter(({ verdict }) => verdict === 'pass');
+      expect(good.map(({ bytes }) => bytes)).toEqual([packet]);
+    }
+  });
+
   it('Icmp and Icmpv6: a request becomes its reply', async () => {
     const request = ethernet({ payload: ipv4({ payload: frames.icmp() }) });
     const reply = ethernet({ payload: ipv4({ payload: frames.icmp({ type: 0 }) }) });

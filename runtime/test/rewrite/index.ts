@@ -70,6 +70,7 @@ function act(packet: Packet): bool {
   if (action == 'read64') return packet.readU64(amount) == 0;
   if (action == 'checksum') return Checksum.of(packet, amount, packet.length) == 0;
   if (action == 'ethernet') return ethernet(packet);
+  if (action == 'good') return isGood(packet);
   if (action == 'arp') return answer(packet);
   if (action == 'ttl') return ttl(packet);
   if (action == 'nat') return nat(packet);
@@ -104,6 +105,11 @@ function ethernet(packet: Packet): bool {
   if (header.source != 0x0a0b0c0d0e0f || header.destination != 0x010203040506) return false;
   header.swapAddresses();
   return header.type == 0x1234;
+}
+
+function isGood(packet: Packet): bool {
+  const ip = Ipv4.of(packet);
+  return ip != null && ip.isChecksumGood;
 }
 
 function answer(packet: Packet): bool {

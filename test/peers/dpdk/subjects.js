@@ -1,6 +1,6 @@
 // Who is measured beside whom, with which command lines, and what each has to forward.
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,8 @@ import { captureFile, filterPackets, packetsByHop, routedPackets, routeTable } f
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const ROOT = join(HERE, '../../..');
 export const HUGEPAGES = process.env.WIRELET_BENCH_HUGEPAGES === '1';
+/** Those of 2 MiB that the largest subject may need: pools, a table of 64 MiB, what EAL takes. */
+const HUGEPAGES_NEEDED = 300;
 const MS = Number(process.env.WIRELET_BENCH_SECONDS ?? 2) * 1000;
 const DESCRIPTORS = 1024;
 const CPU = cpus().length - 1;
@@ -26,6 +28,19 @@ const EAL = HUGEPAGES
   ? ['--in-memory', '--no-pci']
   : ['--no-huge', '--no-shconf', '--no-telemetry', '--no-pci', '-m', '512'];
 const NULL_DEVICES = ['net_null0,size=64', 'net_null1,size=64'];
+
+/**
+ * Our frames go without hugepages where there are too few, and nobody would see it.
+ * @throws where fewer are free
+ */
+export function checkHugepages() {
+  if (!HUGEPAGES) return;
+  const file = '/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages';
+  const free = Number(readFileSync(file, 'utf8'));
+  if (free >= HUGEPAGES_NEEDED) return;
+  const command = `sysctl -w vm.nr_hugepages=${HUGEPAGES_NEEDED}`;
+  throw new Error(`${free} hugepages are free, ${HUGEPAGES_NEEDED} are needed: ${command}`);
+}
 
 const pcapDevices = (file) => [0, 1].map((i) => `net_pcap${i},rx_pcap=${file},infinite_rx=1`);
 
