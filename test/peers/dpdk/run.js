@@ -2,8 +2,9 @@
 // 64 bytes, in turn, medians: no program and macswap beside testpmd, l3fwd with 64 k routes beside
 // its logic in C over rte_lpm, a filter beside librte_bpf's in the receive call.
 //
-// WIRELET_BENCH_HUGEPAGES=1 needs 300 free hugepages of 2 MiB, and fails without. WIRELET_BENCH_WORKS
-// names some of io, macswap, l3fwd and filter; others are not measured, and nothing is saved.
+// WIRELET_BENCH_HUGEPAGES=1 needs 300 free hugepages of 2 MiB, and fails without.
+// WIRELET_BENCH_WORKS names some of io, macswap, l3fwd and filter; others are not measured, and
+// nothing is saved.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
