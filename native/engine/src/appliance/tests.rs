@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use wirelet_abi::stats::{PortBlock, ProgramBlock};
-use wirelet_drivers::{Device, DeviceStats, Idle, Match, Rule, RuleAction};
+use wirelet_drivers::{Device, DeviceStats, Idle};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use super::*;
-use crate::rules::{Offload, RulesAt};
+use crate::rules::Offload;
 
 /// Where it panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,34 +184,4 @@ fn a_panic_while_counting_costs_one_lcore() {
 #[test]
 fn a_panic_while_closing_hangs_nobody() {
     assert_contained(Where::Close);
-}
-
-/// A device has rules, but its queue holds packets from before.
-#[test]
-fn until_a_queue_was_empty_once_the_engine_sorts_too() {
-    let drop_all = Rule { when: Match::default(), action: RuleAction::Drop, mark: None };
-    let ruled = |device: &str, forward| {
-        let mut port = port(device, forward);
-        port.rules = vec![drop_all.clone()];
-        port
-    };
-    // 3 bursts of 32 and one of 4: only after the last one it is known that there are no more.
-    let full = ruled("null:?rx=64&packets=100", 1);
-    let slow = ruled("gen:?rate=20k&count=20000&ring=65536", 3);
-    let mut appliance = of(vec![full, port("null:", 0), slow, port("sink:", 2)]);
-    for lcore in &mut appliance.waiting {
-        lcore.ports.iter_mut().for_each(|port| port.rules_at = RulesAt::Settling);
-    }
-    appliance.start().expect("it starts");
-    let seen = |port: usize| {
-        let of_lcore = |lcore| blocks(&appliance, lcore).1[port];
-        let sum = |value: fn(&PortBlock) -> u64| value(&of_lcore(0)) + value(&of_lcore(1));
-        let dropped = sum(|port| port.drops[DropReason::Rule as usize]);
-        (sum(|port| port.rx_packets), dropped, sum(|port| port.rule_hits[0]))
-    };
-    wait_for("all has come", || (seen(0).0, seen(2).0) == (100, 20_000));
-    assert_eq!(seen(0), (100, 100, 0), "the device counts hits");
-    let (_, dropped, hits) = seen(2);
-    assert!((1..20_000).contains(&dropped) && hits == 0, "{dropped} of the first bursts");
-    appliance.close().expect("it closes");
 }
