@@ -48,6 +48,8 @@ async function runOnLcore(spec) {
         forward: -1,
         punt: -1,
         pipeline: [0],
+        rules: [],
+        offload: 'auto',
       },
     ],
     programs: [spec],
