@@ -212,7 +212,7 @@ const REFUSALS = [
   ['pa', 'frames have those only in hugepages that they fill without a rest'],
 ];
 
-/** Physical addresses: frames that fill hugepages have them, all else is refused in one sentence. */
+/** Physical addresses: frames that fill hugepages have them, all else is refused in a sentence. */
 export async function checkPhysical(machine) {
   const nics = await boundTo(machine, 'uio_pci_generic');
   const lines = nics.map(({ line }) => line);
