@@ -39,9 +39,10 @@ describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
     (nic, context) => lab(context, nic),
   );
 
-  test('without an IOMMU it is refused, and in one sentence', (context) => {
-    lab(context, 'e1000e', '--uio');
-  });
+  test.for(['e1000e', 'vmxnet3'])(
+    '%s without an IOMMU: physical addresses in hugepages, else refused in one sentence',
+    (nic, context) => lab(context, nic, '--uio'),
+  );
 });
 
 function obstacle(): string | undefined {

@@ -4,8 +4,17 @@
 use std::env;
 use std::process::Command;
 
-const SOURCES: [&str; 8] =
-    ["plugin.c", "log.c", "pool.c", "port.c", "counts.c", "burst.c", "offload.c", "flow.c"];
+const SOURCES: [&str; 9] = [
+    "plugin.c",
+    "log.c",
+    "pool.c",
+    "bus.c",
+    "port.c",
+    "counts.c",
+    "burst.c",
+    "offload.c",
+    "flow.c",
+];
 /// What the shim calls. Drivers are loaded by EAL itself.
 const LIBRARIES: [&str; 4] = ["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_eal"];
 

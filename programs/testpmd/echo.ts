@@ -18,6 +18,9 @@ import {
 /** First address that is no host's: multicast, reserved, broadcast. */
 const HOSTS_END: u32 = 0xe000_0000;
 
+/** Bit of the first byte of a MAC address: a group, which nobody sends from. */
+const GROUP: u64 = 1 << 40;
+
 /** The answer goes back by the port that the request came in by; `own` is who answers ARP. */
 export function echo(packet: Packet, own: u64): Verdict {
   const payload = EthernetPayload.of(packet);
@@ -29,6 +32,8 @@ export function echo(packet: Packet, own: u64): Verdict {
 function answerArp(packet: Packet, at: u32, own: u64): Verdict {
   const arp = Arp.of(packet, at);
   if (arp == null || arp.operation != ArpOperation.Request) return Verdict.Drop;
+  // To answer a group helps those who attack others through us; so below.
+  if ((arp.senderMac & GROUP) != 0) return Verdict.Drop;
   const ethernet = Ethernet.of(packet);
   const asked = arp.targetIp;
   ethernet.destination = arp.senderMac;
@@ -49,7 +54,7 @@ function answerPing(packet: Packet, at: u32): Verdict {
   if (icmp == null || icmp.type != IcmpType.EchoRequest || icmp.code != 0) return Verdict.Drop;
   const asked = ip.destination;
   // Nobody answers as a group: the address would be a source that no packet may have.
-  if (asked >= HOSTS_END) return Verdict.Drop;
+  if (asked >= HOSTS_END || ip.source >= HOSTS_END) return Verdict.Drop;
   Ethernet.of(packet).swapAddresses();
   ip.destination = ip.source;
   ip.source = asked;

@@ -95,7 +95,13 @@ const ACTIONS = {
     configure(flows(affinity, Number(queues)));
     await run();
   },
-  /** With addresses of this kind it must not start. */
+  /** Physical addresses: frames lie in hugepages, and fill them without a rest. */
+  async physical() {
+    const eal = ['--in-memory', '--iova-mode=pa', ...NO_DEVICE];
+    configure({ ...MACSWAP, frameBytes: 4096, hugepages: true, dpdk: { eal } });
+    await run();
+  },
+  /** With addresses of this kind, and frames of 2,240 bytes, it must not start. */
   async refuse(mode) {
     configure({ ...MACSWAP, dpdk: { eal: ['--in-memory', `--iova-mode=${mode}`, ...NO_DEVICE] } });
     const refused = start('run', '/lab', '--socket', SOCKET, '--json');

@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { buildImage } from './image.js';
 import { Machine, NICS } from './machine.js';
 import { emulates, preparePackages } from './packages.js';
-import { checkNic, checkRefusals } from './scenario.js';
+import { checkNic, checkPhysical } from './scenario.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const folder = process.env.WIRELET_LAB_FOLDER ?? join(ROOT, 'build/lab');
 const verbose = process.argv.includes('--verbose');
-/** No IOMMU, and the NICs by uio_pci_generic: what is refused. */
+/** No IOMMU, and the NICs by uio_pci_generic: physical addresses, and what is refused. */
 const uio = process.argv.includes('--uio');
 const asked = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const unknown = asked.filter((nic) => !Object.hasOwn(NICS, nic));
@@ -61,7 +61,7 @@ for (const nic of asked.length > 0 ? asked : Object.keys(NICS)) {
   };
   const machine = await boot(nic, { folder, packages, image, uio, onLine });
   try {
-    const lines = await (uio ? checkRefusals(machine) : checkNic(machine, nic));
+    const lines = await (uio ? checkPhysical(machine) : checkNic(machine, nic));
     for (const line of lines) console.log(`${nic}: ${line}`);
     if (fault) throw new Error(`a frame that the NIC may not use: ${fault}`);
     console.log(`${nic}: passed in ${seconds()} s`);

@@ -92,7 +92,7 @@ static void init_mbuf(struct rte_mempool *mempool, void *opaque, void *object, u
     struct rte_mbuf *mbuf = object;
     memset(mbuf, 0, mempool->elt_size);
     mbuf->buf_addr = pool->config.base + (size_t)frame * pool->config.frame_bytes;
-    rte_mbuf_iova_set(mbuf, pool->bus_address + (uint64_t)frame * pool->config.frame_bytes);
+    rte_mbuf_iova_set(mbuf, wirelet_bus_address(pool, (uint64_t)frame * pool->config.frame_bytes));
     mbuf->buf_len = (uint16_t)pool->config.frame_bytes;
     mbuf->data_off = RTE_PKTMBUF_HEADROOM;
     mbuf->pool = mempool;
@@ -106,55 +106,6 @@ static void init_mbuf(struct rte_mempool *mempool, void *opaque, void *object, u
     mbuf->shinfo->fcb_opaque = mbuf;
     rte_mbuf_ext_refcnt_set(mbuf->shinfo, 1);
     pool->mbufs[frame] = mbuf;
-}
-
-// A window of bus addresses for each region that there can be, 1 GiB each, the last 64 GiB that an
-// IOMMU of 39 bits knows: it could not map the region at its virtual address, which has 47 bits.
-// EAL keeps its own memory, at its virtual addresses, far below.
-enum { WINDOWS = 64 };
-static const uint64_t WINDOW_BYTES = UINT64_C(1) << 30;
-static const uint64_t WINDOWS_START = (UINT64_C(1) << 39) - WINDOWS * (UINT64_C(1) << 30);
-static bool window_taken[WINDOWS];
-
-// Whether mbufs hold a bus address at all: DPDK can be built so that it is always the virtual one.
-static bool mbufs_have_bus_addresses(void) {
-    struct rte_mbuf mbuf;
-    memset(&mbuf, 0, sizeof(mbuf));
-    rte_mbuf_iova_set(&mbuf, WINDOWS_START);
-    return rte_mbuf_iova_get(&mbuf) == WINDOWS_START;
-}
-
-// Pools are opened and closed by one thread.
-static uint64_t take_window(const struct wirelet_pool_config *config) {
-    if (mbufs_have_bus_addresses() && config->bytes <= WINDOW_BYTES) {
-        for (uint64_t window = 0; window < WINDOWS; window++) {
-            if (window_taken[window]) continue;
-            window_taken[window] = true;
-            return WINDOWS_START + window * WINDOW_BYTES;
-        }
-    }
-    return (uintptr_t)config->base;
-}
-
-static void leave_window(uint64_t bus_address) {
-    if (bus_address < WINDOWS_START) return;
-    uint64_t window = (bus_address - WINDOWS_START) / WINDOW_BYTES;
-    if (window < WINDOWS) window_taken[window] = false;
-}
-
-// So that drivers may map it for DMA. Nothing of DPDK's own ever allocates from it.
-static int register_memory(const struct wirelet_pool *pool) {
-    const struct wirelet_pool_config *config = &pool->config;
-    unsigned pages = (unsigned)(config->bytes / config->page_bytes);
-    rte_iova_t *addresses = calloc(pages, sizeof(*addresses));
-    if (addresses == NULL) return -ENOMEM;
-    for (unsigned page = 0; page < pages; page++) {
-        addresses[page] = pool->bus_address + page * config->page_bytes;
-    }
-    int status =
-        rte_extmem_register(config->base, config->bytes, addresses, pages, config->page_bytes);
-    free(addresses);
-    return status == 0 ? 0 : -rte_errno;
 }
 
 static int populate_on(struct wirelet_pool *pool, int node) {
@@ -193,8 +144,8 @@ static int populate(struct wirelet_pool *pool) {
 static void destroy(struct wirelet_pool *pool) {
     // A mempool that is freed takes all its objects out first: they are the region's.
     pool->ready = false;
-    leave_window(pool->bus_address);
     rte_mempool_free(pool->mempool);
+    wirelet_close_bus(pool);
     free(pool->mbufs);
     free(pool);
 }
@@ -210,15 +161,15 @@ int wirelet_open_pool(const struct wirelet_pool_config *config, struct wirelet_p
         .bytes = (uint64_t)config->frames * config->frame_bytes,
         .reciprocal = ((UINT64_C(1) << 32) * 64 + config->frame_bytes - 1) / config->frame_bytes,
     };
-    pool->bus_address = take_window(config);
     pool->mbufs = calloc(config->frames, sizeof(*pool->mbufs));
-    int error = pool->mbufs == NULL ? -ENOMEM : populate(pool);
+    int error = pool->mbufs == NULL ? -ENOMEM : wirelet_open_bus(pool);
+    if (error == 0) error = populate(pool);
     if (error < 0) {
         wirelet_failed(message, error, "%u mbufs in DPDK's memory", config->frames);
         destroy(pool);
         return error;
     }
-    error = register_memory(pool);
+    error = wirelet_register_bus(pool);
     if (error < 0) {
         wirelet_failed(message, error, "to register the region's memory");
         destroy(pool);

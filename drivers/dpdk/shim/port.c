@@ -66,33 +66,6 @@ static int find(const char *devargs, uint16_t *id, char *message) {
     return 0;
 }
 
-// A device on a bus reads and writes the frames by itself: it needs to know where they are. Devices
-// behind vfio-pci share one map: it stays until the last port of the pool is closed.
-static int map_for_dma(struct wirelet_port *port, char *message) {
-    const struct wirelet_pool_config *memory = &port->pool->config;
-    const char *bus = rte_bus_name(rte_dev_bus(port->device));
-    if (strcmp(bus, "vdev") == 0) return 0;
-    if (rte_eal_iova_mode() != RTE_IOVA_VA) {
-        return wirelet_failed(message, ENOTSUP,
-                              "frames need addresses on the bus that an IOMMU translates, and "
-                              "EAL uses physical ones; bind the device to vfio-pci");
-    }
-    const uint64_t address = port->pool->bus_address;
-    if (rte_dev_dma_map(port->device, memory->base, address, memory->bytes) == 0) {
-        port->dma_mapped = true;
-        port->pool->dma_ports++;
-        return 0;
-    }
-    if (rte_errno == ENOTSUP && strcmp(bus, "pci") != 0) return 0;
-    return wirelet_failed(message, rte_errno, "to map the region for DMA");
-}
-
-static void unmap(struct wirelet_port *port) {
-    const struct wirelet_pool_config *memory = &port->pool->config;
-    if (!port->dma_mapped || --port->pool->dma_ports > 0) return;
-    rte_dev_dma_unmap(port->device, memory->base, port->pool->bus_address, memory->bytes);
-}
-
 static struct rte_eth_conf configuration(const struct wirelet_port_config *config,
                                          const struct rte_eth_dev_info *device,
                                          uint16_t queues) {
@@ -222,7 +195,7 @@ static void unwatch(struct wirelet_port *port) {
 static void unplug(struct wirelet_port *port) {
     unwatch(port);
     rte_eth_dev_stop(port->id);
-    unmap(port);
+    wirelet_unmap_for_dma(port);
     rte_eth_dev_close(port->id);
     taken[port->id] = false;
     rte_dev_remove(port->device);
@@ -254,7 +227,7 @@ int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_p
     taken[id] = true;
     memset(info, 0, sizeof(*info));
     rte_dev_event_callback_register(rte_dev_name(port->device), asked_back, port);
-    error = map_for_dma(port, message);
+    error = wirelet_map_for_dma(port, message);
     if (error == 0) error = start(config, id, info, message);
     if (error == 0) {
         error = wirelet_start_clock(&port->clock, info->driver, id, config->timestamps, message);

@@ -26,7 +26,11 @@ struct wirelet_pool {
     // By frame.
     struct rte_mbuf **mbufs;
     struct wirelet_frames frames;
-    // Where devices see the region: one address after another, as in virtual memory.
+    // Where devices see each page of the region; a window of their own, or physical memory.
+    rte_iova_t *pages;
+    uint32_t page_count;
+    bool physical;
+    // First address of the window.
     uint64_t bus_address;
     // Frames that DPDK has: taken by the mempool or sent, and neither given back nor received.
     int64_t held;
@@ -126,6 +130,17 @@ int wirelet_open_pool(const struct wirelet_pool_config *, struct wirelet_pool **
 uint64_t wirelet_close_pool(struct wirelet_pool *);
 // Frames that the calling thread's cache of the mempool holds go back.
 void wirelet_flush_cache(struct wirelet_pool *, unsigned lcore_id);
+
+// Where devices see the region's pages, before its mbufs are made.
+int wirelet_open_bus(struct wirelet_pool *);
+void wirelet_close_bus(struct wirelet_pool *);
+// Of the byte at `offset` of the region.
+uint64_t wirelet_bus_address(const struct wirelet_pool *, uint64_t offset);
+int wirelet_register_bus(const struct wirelet_pool *);
+int wirelet_map_for_dma(struct wirelet_port *, char *message);
+void wirelet_unmap_for_dma(struct wirelet_port *);
+// Unmaps the areas before `end`.
+void wirelet_unmap_areas(const struct wirelet_port *, uint64_t end);
 
 int wirelet_open_port(const struct wirelet_port_config *, struct wirelet_port **,
                       struct wirelet_port_info *, char *message);

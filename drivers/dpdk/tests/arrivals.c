@@ -1,7 +1,9 @@
 // Packets as only hardware brings them, through the shim itself: chains of segments, offload flags,
 // a flag that a driver has cleared, an mbuf of a stranger. A memory ring hands over whatever it is
 // given. arrivals.rs compiles and runs this; it ends with 0 when all is as it should be.
+#define _GNU_SOURCE
 #include <assert.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -322,6 +324,65 @@ static void addresses(const struct wirelet_pool *pool, const struct wirelet_pool
     free(other.base);
 }
 
+// Without an IOMMU: EAL's mode, and physical addresses of pages, the last page first in memory.
+enum { HUGE_PAGE = 2 << 20, HUGE_PAGES = 3 };
+static uint8_t *huge;
+static bool physical_mode, readable;
+
+enum rte_iova_mode rte_eal_iova_mode(void) {
+    if (physical_mode) return RTE_IOVA_PA;
+    enum rte_iova_mode (*real)(void);
+    *(void **)&real = dlsym(RTLD_NEXT, "rte_eal_iova_mode");
+    return real();
+}
+
+rte_iova_t rte_mem_virt2iova(const void *address) {
+    if (huge == NULL) return RTE_BAD_IOVA;
+    size_t at = (size_t)((const uint8_t *)address - huge);
+    size_t page = at / HUGE_PAGE;
+    assert(page < HUGE_PAGES);
+    if (!readable) return page == 0 ? 0x1000 : 0;
+    return (HUGE_PAGES - page) * (rte_iova_t)HUGE_PAGE + at % HUGE_PAGE;
+}
+
+// What a device without an IOMMU is told: a frame's place in its own hugepage, or nothing at all.
+static void physical(const struct wirelet_pool_config *config) {
+    struct wirelet_pool_config other = *config;
+    struct wirelet_pool *pool = NULL;
+    char message[WIRELET_MESSAGE_BYTES];
+    other.bytes = HUGE_PAGES * HUGE_PAGE;
+    assert(posix_memalign((void **)&huge, HUGE_PAGE, other.bytes) == 0);
+    other.base = huge;
+    physical_mode = true;
+    const struct {
+        uint32_t frame_bytes;
+        uint64_t page_bytes;
+        bool readable, physical;
+    } cases[] = {
+        { 8192, HUGE_PAGE, true, true },
+        // A frame would lie in two pages; the kernel moves small pages; it tells no addresses.
+        { FRAME_BYTES, HUGE_PAGE, true, false },
+        { 4096, 4096, true, false },
+        { 8192, HUGE_PAGE, false, false },
+    };
+    for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+        other.frame_bytes = cases[i].frame_bytes;
+        other.page_bytes = cases[i].page_bytes;
+        readable = cases[i].readable;
+        assert(wirelet_open_pool(&other, &pool, message) == 0);
+        assert(pool->physical == cases[i].physical);
+        for (uint32_t frame = 0; pool->physical && frame < FRAMES; frame++) {
+            const uint8_t *place = huge + (size_t)frame * other.frame_bytes;
+            const struct rte_mbuf *mbuf = pool->mbufs[frame];
+            assert(mbuf->buf_addr == place);
+            assert(rte_mbuf_iova_get(mbuf) == rte_mem_virt2iova(place));
+        }
+        assert(wirelet_close_pool(pool) == 0);
+    }
+    physical_mode = false;
+    free(huge);
+}
+
 int main(int argc, char **argv) {
     char *eal[] = { argv[0], "--no-huge", "--no-shconf", "--no-telemetry", "--no-pci",
                     "-m", "64", NULL };
@@ -342,6 +403,7 @@ int main(int argc, char **argv) {
     char message[WIRELET_MESSAGE_BYTES];
     assert(wirelet_open_pool(&config, &pool, message) == 0);
     addresses(pool, &config);
+    physical(&config);
     segments(pool);
     flags(pool);
     tags(pool);

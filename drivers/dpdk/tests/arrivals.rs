@@ -21,7 +21,7 @@ fn what_only_hardware_brings_arrives_as_it_should() {
     }
     let (folder, here) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")));
     let program = folder.path("arrivals");
-    let shim = ["log.c", "pool.c", "port.c", "counts.c", "burst.c", "offload.c", "flow.c"];
+    let shim = ["log.c", "pool.c", "bus.c", "port.c", "counts.c", "burst.c", "offload.c", "flow.c"];
     let built = Command::new("cc")
         .args(["-O1", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"])
         .arg("-DALLOW_EXPERIMENTAL_API")

@@ -112,6 +112,8 @@ export const cases: Case[] = [
       drop(ethernet({ ...forth, payload: arp(answering) })),
       drop(ping({ payload: icmp({ type: 0 }) })),
       drop(ping({ destination: '224.0.0.1' })),
+      drop(ping({ source: '255.255.255.255' })),
+      drop(ethernet({ ...forth, payload: arp({ ...asking, senderMac: '03:00:00:00:00:01' }) })),
       drop(ping({ fragmentOffset: 8 })),
       drop(plain),
       drop(ethernet({ ...forth, payload: ipv6({ ...six, payload: tcp(ports) }) })),
