@@ -39,6 +39,10 @@ describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
     (nic, context) => lab(context, nic),
   );
 
+  test("rules on DPDK's tap are the kernel's, and decide as the engine's do", (context) => {
+    lab(context, 'tap');
+  });
+
   test('without an IOMMU it is refused, and in one sentence', (context) => {
     lab(context, 'e1000e', '--uio');
   });
