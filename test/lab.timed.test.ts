@@ -43,6 +43,10 @@ describe.skipIf(reason !== undefined)(title, { timeout: TIMEOUT_MS }, () => {
     '%s without an IOMMU: physical addresses in hugepages, else refused in one sentence',
     (nic, context) => lab(context, nic, '--uio'),
   );
+
+  test("rules on DPDK's tap are the kernel's, and decide as the engine's do", (context) => {
+    lab(context, 'tap');
+  });
 });
 
 function obstacle(): string | undefined {

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { addAddresses, filters, received, SETTLE_MS, sendAll, tapConfig } from './tap-guest.js';
 
 const WIRELET = '/wirelet/host/bin/wirelet.js';
 const SOCKET = '/run/lab.sock';
@@ -107,6 +108,19 @@ const ACTIONS = {
     const refused = start('run', '/lab', '--socket', SOCKET, '--json');
     say('status', await refused.ended);
     say('refused', refused.stdout.trim());
+  },
+  /** An appliance on DPDK's tap, and what it has received of what the kernel sent. */
+  async tap(text) {
+    const { offload, rules, packets } = JSON.parse(text);
+    configure(tapConfig(offload, rules));
+    await run();
+    addAddresses(packets.vlans.filter((vlan) => vlan > 0));
+    say('filters', JSON.stringify(filters()));
+    await sendAll(packets);
+    await new Promise((done) => setTimeout(done, SETTLE_MS));
+    await ACTIONS.stop();
+    say('received', JSON.stringify(await received()));
+    say('left', JSON.stringify(filters()));
   },
   end() {
     process.exit(0);

@@ -19,11 +19,12 @@ import { hostTool, MODULES } from './packages.js';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '../..');
 const TOOLS = ['sh', 'mount', 'insmod', 'mkdir', 'echo', 'cat', 'basename', 'readlink', 'poweroff'];
-const APPLETS = [...TOOLS, 'ln', 'ls', 'grep', 'dmesg', 'sleep'];
+const APPLETS = [...TOOLS, 'ln', 'ls', 'grep', 'dmesg', 'sleep', 'ip', 'arp', 'vconfig'];
 /** What `wirelet run` of a built program imports. */
 const DEPENDENCIES = ['zod', 'commander', 'picocolors', 'jiti'];
-/** DPDK's buses and the drivers of the NICs that QEMU emulates. */
-const DRIVERS = ['bus_pci', 'bus_vdev', 'mempool_ring', 'net_e1000', 'net_virtio', 'net_vmxnet3'];
+/** DPDK's buses, the drivers of the NICs that QEMU emulates, and the one that has the kernel. */
+const NET_DRIVERS = ['net_e1000', 'net_virtio', 'net_vmxnet3', 'net_tap'];
+const DRIVERS = ['bus_pci', 'bus_vdev', 'mempool_ring', ...NET_DRIVERS];
 const HOST_FILES = ['bin', 'dist', 'package.json', 'wirelet.node', 'wirelet-dpdk.so'];
 
 /** Builds the archive and returns its path. */
@@ -44,6 +45,11 @@ export function buildImage(folder, packages) {
   for (const applet of new Set(APPLETS)) symlinkSync('busybox', join(root, 'bin', applet));
   addModules(root, packages);
   addProgram(root, realpathSync(process.execPath), 'usr/bin/node');
+  addProgram(
+    root,
+    execFileSync('sh', ['-c', 'command -v tc'], { encoding: 'utf8' }).trim(),
+    'bin/tc',
+  );
   addDrivers(root);
   addProject(root);
   copyFileSync(join(HERE, 'init.sh'), join(root, 'init'));
@@ -55,8 +61,7 @@ export function buildImage(folder, packages) {
 }
 
 function addModules(root, { kernel }) {
-  const find = ['-name', '*vfio*.ko', '-o', '-name', 'irqbypass.ko', '-o', '-name', 'uio*.ko'];
-  const found = execFileSync('find', [kernel, ...find], { encoding: 'utf8' })
+  const found = execFileSync('find', [kernel, '-name', '*.ko'], { encoding: 'utf8' })
     .trim()
     .split('\n');
   for (const path of found) {
@@ -125,6 +130,8 @@ function addProject(root) {
     const command = [join(ROOT, 'host/bin/wirelet.js'), 'build', source, '-o', out, '--quiet'];
     execFileSync(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
   }
-  copyFileSync(join(HERE, 'guest.js'), join(programs, 'guest.js'));
+  for (const name of ['guest.js', 'tap-guest.js']) {
+    copyFileSync(join(HERE, name), join(programs, name));
+  }
   writeFileSync(join(programs, 'package.json'), '{ "type": "module" }\n');
 }

@@ -80,10 +80,10 @@ export class Machine {
   #monitor;
   wires;
 
-  /** Boots one with two NICs of this kind; with `uio` it has no IOMMU. */
+  /** Boots one with two NICs of this kind, or none; with `uio` it has no IOMMU. */
   static async boot(nic, { folder, packages, image, uio = false, onLine = () => {} }) {
     const machine = new Machine();
-    machine.wires = [await Wire.open(), await Wire.open()];
+    machine.wires = nic === 'tap' ? [] : [await Wire.open(), await Wire.open()];
     const monitor = join(folder, `monitor-${process.pid}.sock`);
     const nics = machine.wires.flatMap((wire, index) => [
       '-netdev',

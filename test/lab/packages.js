@@ -16,7 +16,10 @@ const PACKAGES = ['qemu-system-x86', 'busybox-static', 'cpio'];
 const KERNEL = 'linux-image-cloud-amd64';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const DONE = 'unpacked';
-/** For vfio-pci and uio, in the order in which they are loaded; some may be built in. */
+/**
+ * For vfio-pci and uio, and for DPDK's tap: the tap, what carries out its rules, VLANs on it. In
+ * the order in which they are loaded; some may be built in.
+ */
 export const MODULES = [
   'irqbypass',
   'vfio_virqfd',
@@ -26,6 +29,10 @@ export const MODULES = [
   'vfio-pci',
   'uio',
   'uio_pci_generic',
+  'tun',
+  ...['sch_ingress', 'sch_multiq', 'cls_flower', 'cls_bpf'],
+  ...['act_gact', 'act_skbedit', 'act_mirred', 'act_bpf'],
+  ...['llc', 'stp', 'garp', 'mrp', '8021q'],
 ];
 
 const run = (command, args, options = {}) =>

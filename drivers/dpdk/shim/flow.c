@@ -164,11 +164,11 @@ static void decide(struct actions *actions, const struct wirelet_flow *flow,
     *next = (struct rte_flow_action){ RTE_FLOW_ACTION_TYPE_END, NULL };
 }
 
-static int create(struct wirelet_port *port, const struct wirelet_flow *flow, bool counted,
-                  struct rte_flow_error *error) {
+static int create(struct wirelet_port *port, const struct wirelet_flow *flow, uint32_t priority,
+                  bool counted, struct rte_flow_error *error) {
     struct pattern pattern;
     struct actions actions;
-    const struct rte_flow_attr attributes = { .ingress = 1, .priority = flow->rule };
+    const struct rte_flow_attr attributes = { .ingress = 1, .priority = priority };
     build(&pattern, flow);
     decide(&actions, flow, port, counted);
     memset(error, 0, sizeof(*error));
@@ -197,6 +197,25 @@ void wirelet_drop_flows(struct wirelet_port *port) {
     memset(flows, 0, sizeof(*flows));
 }
 
+static bool is_tap(const struct wirelet_port *port) {
+    struct rte_eth_dev_info device;
+    return rte_eth_dev_info_get(port->id, &device) == 0 &&
+           strcmp(device.driver_name, "net_tap") == 0;
+}
+
+// The tap driver's filters for packets without a tag are met by those with one, too, and it
+// compares the wrong bits of a VLAN's number. So a rule must not look at tags: of such a one there
+// are flows for both kinds, and it does no harm which of them a packet meets.
+static bool looks_at_tags(const struct wirelet_flow *flows, uint32_t count, uint32_t which) {
+    const struct wirelet_flow *flow = &flows[which];
+    if (says(flow, WIRELET_FLOW_VLAN)) return true;
+    if (!says(flow, WIRELET_FLOW_TAGS) || flow->tags != 0) return false;
+    for (uint32_t i = which + 1; i < count && flows[i].rule == flow->rule; i++) {
+        if (flows[i].ip == flow->ip && flows[i].tags == 1) return false;
+    }
+    return true;
+}
+
 // All of them, or none and which one the device does not take.
 static int try_all(struct wirelet_port *port, const struct wirelet_flow *flows, uint32_t count,
                    bool counted, char *message) {
@@ -207,9 +226,18 @@ static int try_all(struct wirelet_port *port, const struct wirelet_flow *flows, 
         .counted = counted,
     };
     int status = port->flows.handles == NULL || port->flows.rules == NULL ? -ENOMEM : 0;
+    bool tap = is_tap(port);
     for (uint32_t i = 0; status == 0 && i < count; i++) {
+        if (tap && looks_at_tags(flows, count, i)) {
+            const char *text = "rule %u is about VLAN tags, which net_tap mixes up";
+            status = wirelet_failed(message, -ENOTSUP, text, flows[i].rule);
+            break;
+        }
         struct rte_flow_error error;
-        status = create(port, &flows[i], counted, &error);
+        // Behind the tap the kernel takes either packets with a tag or those without for each
+        // priority. A rule's flows meet different packets: their order among them is free.
+        uint32_t priority = tap ? i : flows[i].rule;
+        status = create(port, &flows[i], priority, counted, &error);
         if (status == 0) continue;
         const char *why = error.message == NULL ? "no reason given" : error.message;
         wirelet_failed(message, status, "the driver refuses rule %u: %s", flows[i].rule, why);

@@ -18,10 +18,9 @@ use raw::Raw;
 use rig::{BURST, PATIENCE, Rig, possible};
 use wirelet_drivers::{Device, Match, Rule, RuleAction, VlanMatch};
 
-/// Of IPv4 packets without a tag to this UDP port.
+/// Of IPv4 packets to this UDP port.
 fn to_port(port: u16, action: RuleAction) -> Rule {
     let when = Match {
-        vlan: VlanMatch::Untagged,
         ether_type: Some(0x0800),
         protocol: Some(17),
         destination_port: Some((port, port)),
@@ -78,7 +77,16 @@ fn rules_are_hit_or_refused_and_nothing_is_left() {
     here.ip("link set wt0 up");
     let before = filters(&here);
     let rules = [to_port(53, RuleAction::Drop), to_port(54, RuleAction::Queue(1))];
-    let taken = devices[0].take_rules(&rules, false);
+    let mut tag_rule = to_port(53, RuleAction::Drop);
+    for vlan in [VlanMatch::Untagged, VlanMatch::Id(100)] {
+        tag_rule.when.vlan = vlan;
+        let mixed_up = "rule 0 is about VLAN tags, which net_tap mixes up";
+        let refused = devices[0].take_rules(std::slice::from_ref(&tag_rule), true);
+        assert!(refused.is_err_and(|why| why.starts_with(mixed_up)), "{vlan:?}");
+        assert_eq!(filters(&here), before, "a refused rule has left a filter");
+    }
+    // The kernel looks past one tag.
+    let taken = devices[0].take_rules(&rules, true);
     let mut kernel = Raw::new(&here, "wt0");
     [53, 54, 53, 54, 55].iter().for_each(|&port| kernel.send(&udp(port)));
     let seen = arrivals(&mut rig, &mut devices, 55);

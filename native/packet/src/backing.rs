@@ -93,12 +93,12 @@ impl Backing {
         let fd = create_memfd(name, pages)?;
         let raw = fd.as_raw_fd();
         // SAFETY: plain system calls on a descriptor that we own.
-        check(unsafe { libc::ftruncate(raw, bytes as libc::off_t) })?;
+        check(|| unsafe { libc::ftruncate(raw, bytes as libc::off_t) })?;
         let base = map(raw, bytes, at)?;
         let backing = Backing { fd, base, bytes, tail_bytes: 0, pages, collapsed: false }.fill()?;
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         // SAFETY: as above.
-        check(unsafe { libc::fcntl(raw, libc::F_ADD_SEALS, seals) })?;
+        check(|| unsafe { libc::fcntl(raw, libc::F_ADD_SEALS, seals) })?;
         Ok(backing)
     }
 
@@ -110,12 +110,17 @@ impl Backing {
             for at in (0..all - all % HUGE_PAGE_BYTES).step_by(HUGE_PAGE_BYTES) {
                 let page = SMALL_PAGE_BYTES as libc::off_t;
                 // SAFETY: a plain system call on a descriptor that we own.
-                check(unsafe { libc::fallocate(raw, 0, at as libc::off_t, page) })?;
+                check(|| unsafe { libc::fallocate(raw, 0, at as libc::off_t, page) })?;
             }
             self.collapsed = collapse(self.base, all);
         }
-        // SAFETY: as above. Fills holes, too; fails with ENOSPC instead of a SIGBUS later.
-        check(unsafe { libc::fallocate(raw, 0, 0, all as libc::off_t) })?;
+        // Fills holes, too; fails with ENOSPC instead of a SIGBUS later. In pieces: one that a
+        // signal interrupts begins anew.
+        for at in (0..all).step_by(HUGE_PAGE_BYTES) {
+            let piece = HUGE_PAGE_BYTES.min(all - at) as libc::off_t;
+            // SAFETY: as above.
+            check(|| unsafe { libc::fallocate(raw, 0, at as libc::off_t, piece) })?;
+        }
         populate(self.base, all)?;
         Ok(self)
     }
@@ -144,7 +149,7 @@ impl Backing {
                 return Err(failed(io::ErrorKind::OutOfMemory.into()));
             }
             // SAFETY: a plain system call on a descriptor that we own.
-            check(unsafe { libc::ftruncate(raw, all as libc::off_t) }).map_err(failed)?;
+            check(|| unsafe { libc::ftruncate(raw, all as libc::off_t) }).map_err(failed)?;
         }
         check_length(raw, all)?;
         let base = map(raw, all, 0).map_err(failed)?;
@@ -259,7 +264,7 @@ fn length(fd: RawFd) -> io::Result<u64> {
     // SAFETY: all zeros are a valid `stat`.
     let mut status: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: a plain system call that fills in `status`.
-    check(unsafe { libc::fstat(fd, &raw mut status) })?;
+    check(|| unsafe { libc::fstat(fd, &raw mut status) })?;
     Ok(status.st_size as u64)
 }
 
@@ -294,13 +299,23 @@ fn create_memfd(name: &str, pages: Pages) -> io::Result<OwnedFd> {
     }
     // SAFETY: `name` is a C string that outlives the call.
     let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
-    check(fd)?;
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn check(status: libc::c_int) -> io::Result<()> {
-    if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// Calls once more what a signal has interrupted: fallocate of older kernels (6.1, in the lab)
+/// gives up for any that Node's thread may get.
+fn check(mut call: impl FnMut() -> libc::c_int) -> io::Result<()> {
+    while call() < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -363,7 +378,8 @@ mod tests {
     fn file(bytes: u64) -> OwnedFd {
         let fd = create_memfd("wirelet-test", Pages::Small).expect("a memfd, in place of a file");
         // SAFETY: a plain system call.
-        check(unsafe { libc::ftruncate(fd.as_raw_fd(), bytes as libc::off_t) }).expect("a length");
+        check(|| unsafe { libc::ftruncate(fd.as_raw_fd(), bytes as libc::off_t) })
+            .expect("a length");
         fd
     }
 
