@@ -2,6 +2,7 @@
  * Burst sizes and chains: table and picture of docs/performance.md, out of the raw samples of
  * `npm run bench:bursts`.
  */
+import { median } from './median.js';
 
 /** Sizes of bursts, and programs per packet, that are measured; 0: none. */
 export const BURSTS = [1, 8, 32, 64, 256];
@@ -21,12 +22,6 @@ const HIGH_NS = 2000;
 const TICKS_NS = [10, 20, 50, 100, 200, 500, 1000, 2000];
 /** By chain; each can be told from the others and the ground, light or dark. */
 const COLORS = ['#7a7f87', '#2f81d6', '#c9731b', '#c0459a'];
-
-/** The middle one. */
-export function median(samples) {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
 
 function nsOf({ rows }, chain, burst) {
   const row = rows.find((row) => row.chain === chain && row.burst === burst);

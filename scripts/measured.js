@@ -1,12 +1,11 @@
 /** What docs/performance.md repeats of bench/results: tables beside DPDK. */
+import { median } from './median.js';
 
 /** Least parts of the peer's speed that are goals (issue 6), by work and burst. */
 const GOALS = { 'io 64': 0.95, 'macswap 64': 0.9, 'l3fwd 64': 0.9, 'filter 32': 1 };
 
-function median(samples) {
-  const sorted = samples.map(({ nsPerPacket }) => nsPerPacket).sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
+/** Of the samples of a row. */
+const middle = ({ samples }) => median(samples.map(({ nsPerPacket }) => nsPerPacket));
 
 function shown(ns) {
   return ns.toFixed(ns < 100 ? 1 : 0);
@@ -20,15 +19,15 @@ export function besideDpdk({ rows }) {
     const all = measured.filter((row) => row.work === work && row.burst === burst);
     const [ours, peer, ...others] = all;
     if (ours.name !== 'ours' || !peer) return [];
-    const ratio = median(peer.samples) / median(ours.samples);
+    const ratio = middle(peer) / middle(ours);
     const goal = GOALS[key];
     const isMissed = goal !== undefined && ratio < goal;
-    const texts = others.map(({ name, samples }) => `${name}: ${shown(median(samples))}`);
+    const texts = others.map((row) => `${row.name}: ${shown(middle(row))}`);
     return [
       [
         `\`${work}\`, burst ${burst}`,
-        shown(median(ours.samples)),
-        `${peer.name}: ${shown(median(peer.samples))}`,
+        shown(middle(ours)),
+        `${peer.name}: ${shown(middle(peer))}`,
         isMissed ? `**${ratio.toFixed(2)}**` : ratio.toFixed(2),
         goal?.toFixed(2) ?? '',
         texts.join('; '),

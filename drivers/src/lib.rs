@@ -34,6 +34,6 @@ pub use device::{Device, DeviceStats, Idle, OpenContext, Passage, Passed, TxHand
 pub use filter::{FILTER_INSTRUCTIONS_MAX, FILTER_TEXT_BYTES_MAX, Filter, Instruction};
 pub use open::open;
 pub use ring::Rings;
-pub use rules::{Family, Match, PortRange, Prefix, Rule, RuleAction, VlanMatch};
+pub use rules::{Family, Match, PortRange, Prefix, Rule, RuleAction, TAGS_MAX, VlanMatch};
 pub use spec::Spec;
 pub use wrap::packet_line;

@@ -9,6 +9,9 @@ use std::str::FromStr;
 
 use wirelet_abi::{Error, ErrorCode};
 
+/// VLAN tags that rules look past.
+pub const TAGS_MAX: u8 = 2;
+
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {

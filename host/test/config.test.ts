@@ -9,21 +9,12 @@ import { type ResolveOptions, resolveConfig } from '../src/config/resolve.js';
 import type { WireletConfig } from '../src/config/schema.js';
 import { WireletError } from '../src/error.js';
 import { editDistance, suggest } from '../src/suggest.js';
+import { errorOf } from './error-of.js';
 
 const MINIMAL = { ports: { in: 'gen:?count=10', out: 'sink:' }, forward: { in: 'out' } };
 
 function resolved(config: unknown, options: ResolveOptions = {}) {
   return resolveConfig(config, { directory: '/app', env: {}, ...options });
-}
-
-function errorOf(work: () => unknown): WireletError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof WireletError) return error;
-    throw error;
-  }
-  throw new Error('it was accepted');
 }
 
 /** Of a port. */

@@ -4,23 +4,13 @@ import { createAppliance } from '../src/appliance.js';
 import { resolveConfig } from '../src/config/resolve.js';
 import { type RuleConfig, ruleText } from '../src/config/rules.js';
 import type { WireletConfig } from '../src/config/schema.js';
-import { WireletError } from '../src/error.js';
 import { conservation } from '../src/stats/conservation.js';
 import { statsText } from '../src/terminal/stats-text.js';
+import { errorOf } from './error-of.js';
 
 function resolvedRules(rules: unknown, port: unknown = 'null:') {
   const config = { ports: { wan: port, lan: 'null:' }, rules: { wan: rules } };
   return resolveConfig(config, { directory: '/app', env: {} }).ports[0]?.rules ?? [];
-}
-
-function errorOf(work: () => unknown): WireletError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof WireletError) return error;
-    throw error;
-  }
-  throw new Error('it did not throw');
 }
 
 describe('rules of a config', () => {

@@ -5,6 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { encodeCapture } from '../../host/dist/capture-file.js';
+import { median } from '../../scripts/median.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '../..');
@@ -37,23 +39,6 @@ function peerFile(all) {
     return [length, packet];
   });
   return Buffer.concat([count, ...records]);
-}
-
-/** A pcap file, little endian, microseconds. */
-function captureFile(all) {
-  const header = Buffer.alloc(24);
-  header.writeUInt32LE(0xa1b2c3d4, 0);
-  header.writeUInt16LE(2, 4);
-  header.writeUInt16LE(4, 6);
-  header.writeUInt32LE(65535, 16);
-  header.writeUInt32LE(1, 20);
-  const records = all.flatMap((packet) => {
-    const record = Buffer.alloc(16);
-    record.writeUInt32LE(packet.length, 8);
-    record.writeUInt32LE(packet.length, 12);
-    return [record, packet];
-  });
-  return Buffer.concat([header, ...records]);
 }
 
 /** @param {string} command @param {string[]} args */
@@ -100,11 +85,6 @@ function attempt(name, build) {
   }
 }
 
-function median(samples) {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
-}
-
 function wirelet(folder, burst) {
   const raw = join(folder, 'raw.json');
   execFileSync(process.execPath, [
@@ -121,7 +101,7 @@ function main() {
   try {
     const all = packets();
     writeFileSync(join(folder, 'packets'), peerFile(all));
-    writeFileSync(join(folder, 'packets.pcap'), captureFile(all));
+    writeFileSync(join(folder, 'packets.pcap'), encodeCapture(all, 0));
     const rteBpf = attempt('librte_bpf JIT', () => buildRteBpf(folder));
     const xdp = attempt('kernel XDP JIT', () => buildXdp(folder));
     const rows = BURSTS.map((burst) => ({ burst, wasm: [], native: [], rteBpf: [], xdp: [] }));

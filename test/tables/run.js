@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { compileProgram } from '../../host/dist/compile/compile.js';
 import { closeCompiler } from '../../host/dist/compile/compiler.js';
 import { encodeSettings } from '../../host/dist/settings.js';
+import { median } from '../../scripts/median.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '../..');
@@ -83,11 +84,6 @@ function turn(folder, lookups, rteLpm, rows) {
     const [bits, ns] = line.split(' ');
     rowOf(LPM_ROWS[bits], entries).rteLpm.push(Number(ns));
   }
-}
-
-function median(samples) {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 function print(rows) {

@@ -99,29 +99,33 @@ int wirelet_register_bus(const struct wirelet_pool *pool) {
     return status == 0 ? 0 : -rte_errno;
 }
 
-// Maps each area that has addresses one after another: all of a window, or a physical page.
-static int map_areas(struct wirelet_port *port) {
+// Bytes of an area that has addresses one after another: all of a window, or a physical page.
+static uint64_t area_bytes(const struct wirelet_pool *pool) {
+    return pool->physical ? pool->config.page_bytes : pool->config.bytes;
+}
+
+// Unmaps the areas before `end`.
+static void unmap_areas(const struct wirelet_port *port, uint64_t end) {
     const struct wirelet_pool *pool = port->pool;
-    const struct wirelet_pool_config *config = &pool->config;
-    const uint64_t bytes = pool->physical ? config->page_bytes : config->bytes;
-    for (uint64_t at = 0; at < config->bytes; at += bytes) {
+    const uint64_t bytes = area_bytes(pool);
+    for (uint64_t at = 0; at < end; at += bytes) {
         const uint64_t address = wirelet_bus_address(pool, at);
-        if (rte_dev_dma_map(port->device, config->base + at, address, bytes) < 0) {
-            int error = rte_errno;
-            if (at > 0) wirelet_unmap_areas(port, at);
+        rte_dev_dma_unmap(port->device, pool->config.base + at, address, bytes);
+    }
+}
+
+static int map_areas(const struct wirelet_port *port) {
+    const struct wirelet_pool *pool = port->pool;
+    const uint64_t bytes = area_bytes(pool);
+    for (uint64_t at = 0; at < pool->config.bytes; at += bytes) {
+        const uint64_t address = wirelet_bus_address(pool, at);
+        if (rte_dev_dma_map(port->device, pool->config.base + at, address, bytes) < 0) {
+            const int error = rte_errno;
+            unmap_areas(port, at);
             return -error;
         }
     }
     return 0;
-}
-
-void wirelet_unmap_areas(const struct wirelet_port *port, uint64_t end) {
-    const struct wirelet_pool *pool = port->pool;
-    const struct wirelet_pool_config *config = &pool->config;
-    const uint64_t bytes = pool->physical ? config->page_bytes : config->bytes;
-    for (uint64_t at = 0; at < end; at += bytes) {
-        rte_dev_dma_unmap(port->device, config->base + at, wirelet_bus_address(pool, at), bytes);
-    }
 }
 
 // A device on a bus reads and writes the frames by itself: it needs to know where they are. Devices
@@ -148,5 +152,5 @@ int wirelet_map_for_dma(struct wirelet_port *port, char *message) {
 
 void wirelet_unmap_for_dma(struct wirelet_port *port) {
     if (!port->dma_mapped || --port->pool->dma_ports > 0) return;
-    wirelet_unmap_areas(port, port->pool->config.bytes);
+    unmap_areas(port, port->pool->config.bytes);
 }

@@ -139,8 +139,6 @@ uint64_t wirelet_bus_address(const struct wirelet_pool *, uint64_t offset);
 int wirelet_register_bus(const struct wirelet_pool *);
 int wirelet_map_for_dma(struct wirelet_port *, char *message);
 void wirelet_unmap_for_dma(struct wirelet_port *);
-// Unmaps the areas before `end`.
-void wirelet_unmap_areas(const struct wirelet_port *, uint64_t end);
 
 int wirelet_open_port(const struct wirelet_port_config *, struct wirelet_port **,
                       struct wirelet_port_info *, char *message);

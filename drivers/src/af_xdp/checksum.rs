@@ -8,7 +8,9 @@
 
 use std::ptr;
 
-use super::rules::{ether_type, protocol};
+use wirelet_packet::ethertype;
+
+use super::rules::protocol;
 
 /// Bytes that are copied out to be looked at: Ethernet, two tags, the longest IPv4 header or IPv6
 /// with 40 bytes of extension headers, and a TCP header up to its checksum.
@@ -69,14 +71,14 @@ pub(super) unsafe fn complete(data: *mut u8, length: usize) -> bool {
 fn find_segment(head: &[u8], length: usize) -> Option<Segment> {
     let mut at = 12;
     for _ in 0..2 {
-        if matches!(read_u16(head, at)?, ether_type::VLAN | ether_type::VLAN_SERVICE) {
+        if matches!(read_u16(head, at)?, ethertype::VLAN | ethertype::QINQ) {
             at += 4;
         }
     }
     let network = at + 2;
     let (segment, addresses) = match read_u16(head, at)? {
-        ether_type::IPV4 => find_in_ipv4(head, network)?,
-        ether_type::IPV6 => find_in_ipv6(head, network)?,
+        ethertype::IPV4 => find_in_ipv4(head, network)?,
+        ethertype::IPV6 => find_in_ipv6(head, network)?,
         _ => return None,
     };
     if segment.at + segment.length > length {

@@ -21,7 +21,9 @@
 
 use super::assembler::Register::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 use super::assembler::{Assembler, Label, Size, When};
-use super::rules::{Rule, Rules, Term, ether_type, protocol};
+use wirelet_packet::ethertype;
+
+use super::rules::{Rule, Rules, Term, protocol};
 
 /// XDP_PASS: the kernel goes on with the packet as if there were no program.
 const PASS: i32 = 2;
@@ -212,8 +214,8 @@ fn parse_tags(it: &mut Assembler, parsed: Label) {
     let untagged = it.label();
     for outer in [true, false] {
         let tagged = it.label();
-        it.jump_if(R7, When::Equal, ether_type::VLAN.into(), tagged);
-        it.jump_if(R7, When::NotEqual, ether_type::VLAN_SERVICE.into(), untagged);
+        it.jump_if(R7, When::Equal, ethertype::VLAN.into(), tagged);
+        it.jump_if(R7, When::NotEqual, ethertype::QINQ.into(), untagged);
         it.place(tagged);
         ensure(it, 4, parsed);
         if outer {
@@ -233,8 +235,8 @@ fn parse_tags(it: &mut Assembler, parsed: Label) {
 /// Protocol and ports, at r8.
 fn parse_network(it: &mut Assembler, parsed: Label) {
     let (ipv4, ipv6, ports) = (it.label(), it.label(), it.label());
-    it.jump_if(R7, When::Equal, ether_type::IPV4.into(), ipv4);
-    it.jump_if(R7, When::Equal, ether_type::IPV6.into(), ipv6);
+    it.jump_if(R7, When::Equal, ethertype::IPV4.into(), ipv4);
+    it.jump_if(R7, When::Equal, ethertype::IPV6.into(), ipv6);
     it.jump(parsed);
 
     // RFC 791 section 3.1: length in words, protocol at 9, fragment offset in 13 bits at 6.

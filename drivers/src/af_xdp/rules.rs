@@ -10,6 +10,8 @@
 //!
 //! `udp:53` is the port of destination, `udp-from:53` that of the source.
 
+use wirelet_packet::ethertype;
+
 /// Rules in one spec.
 const RULES_MAX: usize = 32;
 /// Terms in one rule.
@@ -22,15 +24,6 @@ pub(super) mod protocol {
     pub(crate) const UDP: u8 = 17;
     pub(crate) const ICMP6: u8 = 58;
     pub(crate) const SCTP: u8 = 132;
-}
-
-/// EtherTypes (IEEE 802, IANA).
-pub(super) mod ether_type {
-    pub(crate) const IPV4: u16 = 0x0800;
-    pub(crate) const ARP: u16 = 0x0806;
-    pub(crate) const VLAN: u16 = 0x8100;
-    pub(crate) const IPV6: u16 = 0x86dd;
-    pub(crate) const VLAN_SERVICE: u16 = 0x88a8;
 }
 
 /// What one rule asks of a packet.
@@ -142,9 +135,9 @@ fn parse_term(text: &str) -> Result<Term, String> {
             Term::Port { protocol, source, low, high }
         }
         ("all", None, _) => Term::All,
-        ("arp", None, _) => Term::EtherType(ether_type::ARP),
-        ("ip", None, _) => Term::EtherType(ether_type::IPV4),
-        ("ip6", None, _) => Term::EtherType(ether_type::IPV6),
+        ("arp", None, _) => Term::EtherType(ethertype::ARP),
+        ("ip", None, _) => Term::EtherType(ethertype::IPV4),
+        ("ip6", None, _) => Term::EtherType(ethertype::IPV6),
         ("ethertype", Some(_), _) => Term::EtherType(number(0xffff)? as u16),
         ("vlan", None, _) => Term::Tagged,
         ("vlan", Some(_), _) => Term::Vlan(number(4095)? as u16),

@@ -3,15 +3,9 @@
 //! versions of IP (docs/design/dpdk.md).
 
 use wirelet_abi::plugin::{Flow, flow};
+use wirelet_packet::ethertype;
 
-use crate::{Family, Match, PortRange, Prefix, Rule, RuleAction, VlanMatch};
-
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86DD;
-const ETHERTYPE_VLAN: u16 = 0x8100;
-const ETHERTYPE_QINQ: u16 = 0x88A8;
-/// VLAN tags that rules look past.
-const TAGS_MAX: u8 = 2;
+use crate::{Family, Match, PortRange, Prefix, Rule, RuleAction, TAGS_MAX, VlanMatch};
 
 /// All flows of `rules`, in order. With `loose`, a second VLAN tag is not looked past, nor IPv6
 /// extension headers that the device does not know.
@@ -23,7 +17,7 @@ pub(super) fn of_rules(rules: &[Rule], loose: bool) -> Result<Vec<Flow>, String>
     for (index, rule) in rules.iter().enumerate() {
         let Match { protocol, source_port, destination_port, .. } = rule.when;
         let packets = Packets::of(&rule.when);
-        if matches!(rule.when.ether_type, Some(ETHERTYPE_VLAN | ETHERTYPE_QINQ)) {
+        if matches!(rule.when.ether_type, Some(ethertype::VLAN | ethertype::QINQ)) {
             return Err(format!("rule {index} is about a tag behind two tags"));
         }
         let looks_behind = protocol.or(source_port.or(destination_port).map(|_| 0)).is_some();
@@ -63,8 +57,8 @@ impl Packets {
             || when.source_port.is_some()
             || when.destination_port.is_some();
         let all: &[Packets] = match (when.ether_type, addressed, looks_inside) {
-            (Some(ETHERTYPE_IPV4), ..) => &[Packets::Ip(Family::V4)],
-            (Some(ETHERTYPE_IPV6), ..) => &[Packets::Ip(Family::V6)],
+            (Some(ethertype::IPV4), ..) => &[Packets::Ip(Family::V4)],
+            (Some(ethertype::IPV6), ..) => &[Packets::Ip(Family::V6)],
             (Some(other), None, false) => return vec![Packets::Of(other)],
             // What is no IP has neither addresses nor a protocol.
             (Some(_), ..) => &[],
@@ -187,9 +181,9 @@ mod tests {
     fn what_devices_read_differently_stays_here() {
         let udp = Match { protocol: Some(17), ..Match::default() };
         assert!(shapes(udp.clone(), false).is_err_and(|why| why.contains("extension headers")));
-        let ipv4 = Match { ether_type: Some(ETHERTYPE_IPV4), ..udp };
+        let ipv4 = Match { ether_type: Some(ethertype::IPV4), ..udp };
         assert!(shapes(ipv4, false).is_ok());
-        let tag = Match { ether_type: Some(ETHERTYPE_QINQ), ..Match::default() };
+        let tag = Match { ether_type: Some(ethertype::QINQ), ..Match::default() };
         assert!(shapes(tag, true).is_err_and(|why| why.contains("two tags")));
         let [source, destination] = ["10.0.0.1", "::1"].map(|text| text.parse().ok());
         let both = Match { source, destination, ..Match::default() };

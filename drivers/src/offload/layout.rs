@@ -1,8 +1,8 @@
 //! Where the headers of a packet are, as far as offloads need it.
 
-const VLANS: [u16; 2] = [0x8100, 0x88A8];
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86DD;
+use wirelet_packet::ethertype::{IPV4, IPV6, QINQ, VLAN};
+
+const VLANS: [u16; 2] = [VLAN, QINQ];
 const TAGS_MAX: usize = 4;
 const EXTENSIONS_MAX: usize = 8;
 

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { WireletError } from '../../src/error.js';
 import {
   decodeFields,
   encodeFields,
@@ -9,20 +8,10 @@ import {
   fieldsToJson,
 } from '../../src/tables/fields.js';
 import { FIELD_BYTES, type FieldType, parseLayout } from '../../src/tables/layout.js';
+import { errorOf } from '../error-of.js';
 
 const KEY = parseLayout({ name: 'FlowKey', layout: 'source:u32@0,port:u16@4,inner:bool@6' });
 const U64 = parseLayout({ name: 'u64', layout: 'value:u64@0' });
-
-/** The error of a call that must fail. */
-function errorOf(call: () => unknown): WireletError {
-  try {
-    call();
-  } catch (error) {
-    if (error instanceof WireletError) return error;
-    throw error;
-  }
-  throw new Error('it did not fail');
-}
 
 describe('a layout', () => {
   it('is its fields', () => {

@@ -2,12 +2,8 @@
 
 use std::marker::PhantomData;
 
-use wirelet_packet::{Mbuf, Region};
+use wirelet_packet::{Mbuf, Region, ethertype};
 
-pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
-pub(crate) const ETHERTYPE_IPV6: u16 = 0x86DD;
-pub(crate) const ETHERTYPE_VLAN: u16 = 0x8100;
-pub(crate) const ETHERTYPE_QINQ: u16 = 0x88A8;
 const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
@@ -113,13 +109,13 @@ impl Network {
     fn of(packet: Bytes<'_>) -> Option<Network> {
         let mut at = 12;
         for _ in 0..2 {
-            if matches!(packet.u16(at), Some(ETHERTYPE_VLAN | ETHERTYPE_QINQ)) {
+            if matches!(packet.u16(at), Some(ethertype::VLAN | ethertype::QINQ)) {
                 at += 4;
             }
         }
         match packet.u16(at)? {
-            ETHERTYPE_IPV4 => Network::ipv4(packet, at + 2),
-            ETHERTYPE_IPV6 => Network::ipv6(packet, at + 2),
+            ethertype::IPV4 => Network::ipv4(packet, at + 2),
+            ethertype::IPV6 => Network::ipv6(packet, at + 2),
             _ => None,
         }
     }
@@ -209,7 +205,7 @@ mod tests {
     }
 
     fn udp(from: [u8; 6], to: [u8; 6], vlan: bool) -> Vec<u8> {
-        [ethernet(vlan, ETHERTYPE_IPV4), ip(from, to, UDP, 0)].concat()
+        [ethernet(vlan, ethertype::IPV4), ip(from, to, UDP, 0)].concat()
     }
 
     fn ports(packet: &[u8]) -> u32 {
@@ -235,7 +231,7 @@ mod tests {
     #[test]
     fn fragments_and_icmp_errors_are_where_their_flow_is() {
         let flow = addresses(&udp(A, B, false));
-        let of = |packet: Vec<u8>| [ethernet(false, ETHERTYPE_IPV4), packet].concat();
+        let of = |packet: Vec<u8>| [ethernet(false, ethertype::IPV4), packet].concat();
         for fragment in [0x2000, 0x2001, 0x0040] {
             assert_eq!(addresses(&of(ip(B, A, UDP, fragment))), flow);
         }
@@ -255,7 +251,7 @@ mod tests {
             packet.extend([&[0xFD; 15][..], &[from], &[0xFD; 15], &[to]].concat());
             packet
         };
-        let framed = |packet: Vec<u8>| [ethernet(true, ETHERTYPE_IPV6), packet].concat();
+        let framed = |packet: Vec<u8>| [ethernet(true, ethertype::IPV6), packet].concat();
         let flow = addresses(&framed(ip(1, 2, TCP)));
         assert_eq!(addresses(&framed(ip(2, 1, UDP))), flow);
         assert_ne!(addresses(&framed(ip(2, 3, UDP))), flow);

@@ -3,17 +3,15 @@
 
 use wirelet_abi::limits::{BURST_MAX, LCORES_MAX};
 use wirelet_abi::{DropReason, Error, ErrorCode};
-use wirelet_drivers::{Device, Family, Match, Rule, RuleAction, VlanMatch};
+use wirelet_drivers::{Device, Family, Match, Rule, RuleAction, TAGS_MAX, VlanMatch};
+use wirelet_packet::ethertype;
 
 use crate::flow::Bytes;
-use crate::flow::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN};
 use crate::flow::{SCTP, TCP, UDP};
 use crate::lcore::Lcore;
 use crate::ports::PortConfig;
 use crate::{steer, watch};
 
-/// VLAN tags that are looked past.
-const TAGS_MAX: u8 = 2;
 /// IPv6 extension headers that are looked past: more than any sane packet has.
 const EXTENSIONS_MAX: usize = 8;
 /// In place of an lcore's number: the packet is dropped.
@@ -171,7 +169,8 @@ impl Headers {
         let mut headers = Headers::default();
         let (mut at, mut tags) = (12, 0);
         headers.ether_type = packet.u16(at);
-        while tags < TAGS_MAX && matches!(headers.ether_type, Some(ETHERTYPE_VLAN | ETHERTYPE_QINQ))
+        while tags < TAGS_MAX
+            && matches!(headers.ether_type, Some(ethertype::VLAN | ethertype::QINQ))
         {
             let number = packet.u16(at + 2).map(|tag| tag & 0x0FFF);
             headers.vlan = headers.vlan.or(number);
@@ -179,8 +178,8 @@ impl Headers {
             headers.ether_type = packet.u16(at);
         }
         match headers.ether_type {
-            Some(ETHERTYPE_IPV4) => headers.ipv4(packet, at + 2),
-            Some(ETHERTYPE_IPV6) => headers.ipv6(packet, at + 2),
+            Some(ethertype::IPV4) => headers.ipv4(packet, at + 2),
+            Some(ethertype::IPV6) => headers.ipv6(packet, at + 2),
             _ => None,
         };
         headers

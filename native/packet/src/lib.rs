@@ -9,6 +9,7 @@
 
 mod backing;
 pub mod clock;
+pub mod ethertype;
 mod mbuf;
 mod numa;
 mod pool;

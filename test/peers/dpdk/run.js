@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { median } from '../../../scripts/median.js';
 import * as subjects from './subjects.js';
 
 const TURNS = Number(process.env.WIRELET_BENCH_TURNS ?? 7);
@@ -59,11 +60,6 @@ function print(all) {
     ];
     console.log(cells.join('  '));
   }
-}
-
-function median(samples) {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 function save(all) {

@@ -4,8 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { encodeCapture } from '../../../host/dist/capture-file.js';
 import { runTestpmd } from './testpmd.js';
-import { captureFile, filterPackets, packetsByHop, routedPackets, routeTable } from './traffic.js';
+import { filterPackets, packetsByHop, routedPackets, routeTable } from './traffic.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const ROOT = join(HERE, '../../..');
@@ -51,8 +52,8 @@ export function prepare(folder) {
   const routed = routedPackets(ROUTED_PACKETS, routes);
   const lines = routes.map(({ address, length, hop }) => `${address} ${length} ${hop}\n`);
   writeFileSync(at('routes'), lines.join(''));
-  writeFileSync(at('routed.pcap'), captureFile(routed));
-  writeFileSync(at('udp53.pcap'), captureFile(filterPackets(FILTER_PACKETS)));
+  writeFileSync(at('routed.pcap'), encodeCapture(routed, 0));
+  writeFileSync(at('udp53.pcap'), encodeCapture(filterPackets(FILTER_PACKETS), 0));
   const shares = packetsByHop(routed, routes, 2).map((count) => count / routed.length);
   return { at, shares };
 }

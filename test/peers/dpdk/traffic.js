@@ -86,20 +86,3 @@ export function prefixText({ address, length }) {
   const bytes = [24, 16, 8, 0].map((shift) => (address >>> shift) & 255);
   return `${bytes.join('.')}/${length}`;
 }
-
-/** A pcap file, little endian, microseconds. */
-export function captureFile(packets) {
-  const header = Buffer.alloc(24);
-  header.writeUInt32LE(0xa1b2c3d4, 0);
-  header.writeUInt16LE(2, 4);
-  header.writeUInt16LE(4, 6);
-  header.writeUInt32LE(65535, 16);
-  header.writeUInt32LE(1, 20);
-  const records = packets.flatMap((packet) => {
-    const record = Buffer.alloc(16);
-    record.writeUInt32LE(packet.length, 8);
-    record.writeUInt32LE(packet.length, 12);
-    return [record, packet];
-  });
-  return Buffer.concat([header, ...records]);
-}
