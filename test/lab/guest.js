@@ -1,7 +1,7 @@
 // Inside the lab's machine: an appliance over its two NICs, told what to do by lines on the
 // console. Says `lab: <word>` when something is done.
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { addAddresses, filters, received, SETTLE_MS, sendAll, tapConfig } from './tap-guest.js';
 
@@ -127,7 +127,22 @@ const ACTIONS = {
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const [action, ...words] = line.trim().split(' ');
-  await ACTIONS[action]?.(...words);
+/** What each thread of the appliance does: its name, its state, what it waits for in the kernel. */
+function threads() {
+  const tasks = `/proc/${appliance?.child.pid}/task`;
+  if (!appliance || !existsSync(tasks)) return [];
+  return readdirSync(tasks).map((task) => {
+    const [name, stat, wait] = ['comm', 'stat', 'wchan'].map((file) => {
+      return readFileSync(`${tasks}/${task}/${file}`, 'utf8').trim();
+    });
+    return `${name} ${stat.slice(stat.lastIndexOf(')') + 2)[0]} ${wait}`;
+  });
 }
+
+let turn = Promise.resolve();
+createInterface({ input: process.stdin }).on('line', (line) => {
+  const [action, ...words] = line.trim().split(' ');
+  // Answered at once, whatever is under way.
+  if (action === 'ping') return say('pong', threads().join(', '));
+  turn = turn.then(() => ACTIONS[action]?.(...words));
+});

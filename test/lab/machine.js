@@ -23,6 +23,11 @@ const APPEND = [
   // Time in software is uneven: what the kernel checks it by fails now and then.
   'tsc=reliable no_timer_check',
 ].join(' ');
+/** A kernel in software that is unwell says so. */
+const UNWELL = /rcu: INFO: .*stall|soft lockup|blocked for more than|Kernel panic|BUG: .*|Oops.*/;
+const ANSWER_MS = 20_000;
+/** Of what a machine said, what an error repeats: the last lines that are not EAL's. */
+const REPEATED_LINES = 30;
 const TRANSLATED = 'intel_iommu=on iommu=nopt lab_driver=vfio-pci';
 const PHYSICAL = 'lab_driver=uio_pci_generic';
 
@@ -78,7 +83,12 @@ export class Machine {
   #child;
   #output = '';
   #monitor;
+  #lines = [];
   wires;
+  /** What its kernel complains of. */
+  complaint;
+  /** After a failure, if it answers: what the appliance's threads wait for. */
+  threads = '';
 
   /** Boots one with two NICs of this kind, or none; with `uio` it has no IOMMU. */
   static async boot(nic, { folder, packages, image, uio = false, onLine = () => {} }) {
@@ -114,10 +124,16 @@ export class Machine {
         line += text;
         const lines = line.split('\n');
         line = lines.pop() ?? '';
-        for (const each of lines) onLine(each.replace('\r', ''));
+        for (const each of lines) machine.#heard(each.replace('\r', ''), onLine);
       });
     }
     return machine;
+  }
+
+  #heard(line, onLine) {
+    this.complaint ??= UNWELL.exec(line)?.[0];
+    if (!line.startsWith('EAL: ')) this.#lines.push(line.slice(0, 400));
+    onLine(line);
   }
 
   /** Waits for `lab: <word> ...` on the console and returns what follows; each is found once. */
@@ -131,7 +147,8 @@ export class Machine {
         return found[1] ?? '';
       }
       if (this.#child.exitCode !== null || performance.now() > until) {
-        throw new Error(`the machine never said "${word}":\n${this.#output.slice(-3000)}`);
+        const last = this.#lines.slice(-REPEATED_LINES).join('\n');
+        throw new Error(`the machine never said "${word}"; its last lines:\n${last}`);
       }
       await new Promise((done) => setTimeout(done, 50));
     }
@@ -140,6 +157,25 @@ export class Machine {
   /** A line to the guest. */
   tell(line) {
     this.#child.stdin.write(`${line}\n`);
+  }
+
+  /**
+   * After a failure: why it is the machine's own and none of the appliance in it, which means that
+   * its kernel is unwell, it has crashed, or it does not answer; else nothing.
+   */
+  async ownFailure() {
+    if (this.complaint) return this.complaint;
+    if (this.#child.exitCode !== null) {
+      const ended = this.#lines.some((line) => line.startsWith('lab: guest ended'));
+      return ended ? undefined : `QEMU ended with ${this.#child.exitCode}`;
+    }
+    try {
+      this.tell('ping');
+      this.threads = await this.said('pong', ANSWER_MS);
+      return undefined;
+    } catch {
+      return this.complaint ?? 'it does not answer';
+    }
   }
 
   /** Takes the cable of a NIC out, or plugs it in again. */

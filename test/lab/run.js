@@ -35,18 +35,35 @@ if (process.argv.includes('--prepare')) process.exit(0);
 const image = buildImage(folder, packages);
 /** An address in the frames' windows (drivers/dpdk/shim/pool.c) that a NIC may not use. */
 const FAULT = /DMAR: \[DMA .* fault addr 0x7[0-9a-f]{9}\b/;
-let failed = 0;
+let failures = 0;
 
-/** A kernel in software does not always get through its own start: then once more. */
-async function boot(nic, options) {
-  const machine = await Machine.boot(nic, options);
+const check = (nic) => (nic === 'tap' ? checkTap : uio ? checkPhysical : checkNic);
+
+/** Boots a machine and checks a NIC in it: whether that failed, and by whose own failure. */
+async function attempt(nic) {
+  const started = performance.now();
+  const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
+  let fault;
+  const onLine = (line) => {
+    fault ??= FAULT.exec(line)?.[0];
+    if (verbose) console.log(`${seconds().padStart(6)} ${line}`);
+  };
+  const machine = await Machine.boot(nic, { folder, packages, image, uio, onLine });
   try {
     await machine.said('booted');
-    return machine;
+    const lines = await check(nic)(machine, nic);
+    for (const line of lines) console.log(`${nic}: ${line}`);
+    if (fault) throw new Error(`a frame that the NIC may not use: ${fault}`);
+    console.log(`${nic}: passed in ${seconds()} s`);
+    return {};
   } catch (error) {
-    console.log(`${nic}: the kernel did not start, once more: ${error.message.slice(0, 200)}`);
+    const own = await machine.ownFailure();
+    const what = own ? `the machine failed (${own})` : 'FAILED';
+    const threads = machine.threads ? `\nthreads: ${machine.threads}` : '';
+    console.log(`${nic}: ${what} after ${seconds()} s: ${error.message}${threads}`);
+    return { failed: true, own };
+  } finally {
     await machine.off();
-    return Machine.boot(nic, options);
   }
 }
 
@@ -55,25 +72,12 @@ for (const nic of asked.length > 0 ? asked : SCENARIOS) {
     console.log(`${nic}: skipped: this QEMU does not emulate it`);
     continue;
   }
-  const started = performance.now();
-  const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
-  let fault;
-  const onLine = (line) => {
-    fault ??= FAULT.exec(line)?.[0];
-    if (verbose) console.log(`${seconds().padStart(6)} ${line}`);
-  };
-  const machine = await boot(nic, { folder, packages, image, uio, onLine });
-  try {
-    const check = nic === 'tap' ? checkTap : uio ? checkPhysical : checkNic;
-    const lines = await check(machine, nic);
-    for (const line of lines) console.log(`${nic}: ${line}`);
-    if (fault) throw new Error(`a frame that the NIC may not use: ${fault}`);
-    console.log(`${nic}: passed in ${seconds()} s`);
-  } catch (error) {
-    failed++;
-    console.log(`${nic}: FAILED after ${seconds()} s: ${error.message}`);
-  } finally {
-    await machine.off();
+  let { failed, own } = await attempt(nic);
+  // A kernel in software does not always get through; what the appliance does wrong stays wrong.
+  if (failed && own) {
+    console.log(`${nic}: once more, on another machine`);
+    ({ failed, own } = await attempt(nic));
   }
+  if (failed) failures++;
 }
-process.exitCode = failed > 0 ? 1 : 0;
+process.exitCode = failures > 0 ? 1 : 0;
