@@ -1,6 +1,11 @@
 import { Network } from './network';
 import { Packet } from './packet';
 
+/** Times 65,535 it is 1 (modulo 2^64). */
+const INVERSE_OF_65535: u64 = 0xfffe_fffe_fffe_ffff;
+/** Up to 2^64 there are so many, without 0. */
+const MULTIPLES_OF_65535: u64 = 0x0001_0001_0001_0001;
+
 /**
  * The Internet checksum (RFC 1071) and its incremental update (RFC 1624). Sums are taken over
  * little-endian words and swapped once at the end, which gives the same result (RFC 1071, 2B).
@@ -50,18 +55,21 @@ export class Checksum {
     return sum;
   }
 
-  /** For views: whether the checksum over 20 bytes that are known to be there is 0. */
+  /**
+   * For views: whether the checksum over 20 bytes that are known to be there is 0. Words of 16 bits
+   * add up to -0 where their sum, and 2^16 being 1 then any sum of wider words, is a multiple of
+   * 65,535 that is not 0. A product tells (Hacker's Delight, 10-17): three steps, no folding.
+   */
   @inline
   static isZero20(address: usize): bool {
     const first = load<u64>(address);
-    const second = load<u64>(address, 8);
-    let sum = (first & 0xffff_ffff) + (first >> 32) + (second & 0xffff_ffff) + (second >> 32);
-    sum += load<u32>(address, 16);
-    sum = (sum & 0xffff_ffff) + (sum >> 32);
-    // Words of 16 bits that add up to -0: all ones, whatever the order of bytes.
-    let folded = (<u32>sum & 0xffff) + (<u32>sum >> 16) + <u32>(sum >> 32);
-    folded = (folded & 0xffff) + (folded >> 16);
-    return folded == 0xffff;
+    let sum = first + load<u64>(address, 8);
+    // What leaves at the top comes in at the bottom: 2^64 is 1, too.
+    sum += sum < first ? 1 : 0;
+    const last = <u64>load<u32>(address, 16);
+    sum += last;
+    sum += sum < last ? 1 : 0;
+    return sum * INVERSE_OF_65535 - 1 < MULTIPLES_OF_65535;
   }
 
   /** For views: the checksum that a little-endian sum stands for. */

@@ -53,13 +53,22 @@ export const IPV4_BYTES: u32 = 20;
 @unmanaged
 export class Ipv4 {
   /** The header at `offset`, or null when there is none that keeps the promise above. */
+  @inline
   static of(packet: Packet, offset: u32 = ETHERNET_BYTES): Ipv4 | null {
     if (!packet.has(offset, IPV4_BYTES)) return null;
     const ip = changetype<Ipv4>(packet.address + <usize>offset);
-    const header = ip.headerLength;
+    if (!ip.hasVersionAndLength) return null;
     const total = ip.totalLength;
-    const whole = ip.version == 4 && header >= IPV4_BYTES && header <= total;
-    return changetype<Ipv4 | null>(whole && packet.has(offset, total) ? changetype<usize>(ip) : 0);
+    if (ip.headerLength > total || !packet.has(offset, total)) return null;
+    // Read anew, so that the compiler leaves a branch here, which a CPU predicts. Of two values it
+    // would select one, and all that is read of the header would wait for every comparison above.
+    return changetype<Ipv4>(packet.address + <usize>offset);
+  }
+
+  /** Version 4 and 5 to 15 words: 0x45 to 0x4f, so one comparison does. */
+  @inline
+  private get hasVersionAndLength(): bool {
+    return <u32>load<u8>(changetype<usize>(this), VERSION_IHL) - 0x45 < 11;
   }
 
   @inline

@@ -1,18 +1,21 @@
 // Next hops, as settings say them: `port, MAC address of the next hop, our own`; several of one
 // group with ` | ` between them share its flows (ECMP).
 
-import { Address, Ethernet, FixedArray } from '@wirelet/runtime';
+import { Address, Ethernet, FixedArray, Packet, Verdict } from '@wirelet/runtime';
 
 /** Hops of one group at most: their count and the first one's number share a word. */
 const GROUP_MAX: i32 = 255;
 
 export class Hops {
+  /** No group: every group has a hop. */
+  static readonly NONE: u32 = 0;
+
   /** By group: number of its first hop, and 8 bits with how many it has. */
-  groups: FixedArray<u32> = FixedArray.of<u32>(0);
-  ports: FixedArray<u16> = FixedArray.of<u16>(0);
-  /** MAC addresses, of who is next and ours, as they stand in a packet. */
-  addresses: FixedArray<u64> = FixedArray.of<u64>(0);
-  addressesEnd: FixedArray<u32> = FixedArray.of<u32>(0);
+  private groups: FixedArray<u32> = FixedArray.of<u32>(0);
+  /** MAC addresses, of who is next and ours, as they stand in a packet: the first 8 bytes. */
+  private firstBytes: FixedArray<u64> = FixedArray.of<u64>(0);
+  /** The last 4 bytes, and above them the port: one read less for each packet. */
+  private rest: FixedArray<u64> = FixedArray.of<u64>(0);
 
   /** Reads the setting. Text that is no hop is a fault that quotes it. */
   static of(texts: string[]): Hops {
@@ -25,9 +28,8 @@ export class Hops {
       hops.groups.set(i, ((<u32>all.length) << 8) | <u32>group.length);
       for (let j = 0; j < group.length; j++) all.push(group[j]);
     }
-    hops.ports = FixedArray.of<u16>(all.length);
-    hops.addresses = FixedArray.of<u64>(all.length);
-    hops.addressesEnd = FixedArray.of<u32>(all.length);
+    hops.firstBytes = FixedArray.of<u64>(all.length);
+    hops.rest = FixedArray.of<u64>(all.length);
     for (let i = 0; i < all.length; i++) hops.read(i, all[i]);
     return hops;
   }
@@ -42,35 +44,30 @@ export class Hops {
     if (number < 0 || number.toString() != port) {
       throw new TypeError('"' + port + '" is no number of a port');
     }
-    this.ports.set(at, <u16>number);
     const source = Address.mac(parts[2].trim());
-    this.addresses.set(at, Ethernet.firstBytes(Address.mac(parts[1].trim()), source));
-    this.addressesEnd.set(at, Ethernet.lastBytes(source));
+    this.firstBytes.set(at, Ethernet.firstBytes(Address.mac(parts[1].trim()), source));
+    this.rest.set(at, ((<u64>number) << 32) | Ethernet.lastBytes(source));
   }
 
-  /** Whether there is a group of this number: `LpmTable.NONE` is none. */
+  /** What {@link send} takes: number of the first hop and how many there are, or {@link NONE}. */
   @inline
-  has(group: u32): bool {
-    return group < <u32>this.groups.length;
+  group(number: u32): u32 {
+    return number < <u32>this.groups.length ? this.groups.get(number) : Hops.NONE;
   }
 
   /** Whether a group has several hops: only then its packets need a hash. */
   @inline
   isShared(group: u32): bool {
-    return (this.groups.get(group) & 0xff) > 1;
+    return (group & 0xff) > 1;
   }
 
-  /** The first hop of a group; the only one, if it is not shared. */
+  /** Sends a packet to the hop of a group for a flow of this hash. */
   @inline
-  first(group: u32): u32 {
-    return this.groups.get(group) >> 8;
-  }
-
-  /** The hop of a group for a flow of this hash. */
-  @inline
-  choose(group: u32, hash: u32): u32 {
-    const entry = this.groups.get(group);
+  send(packet: Packet, group: u32, hash: u32): Verdict {
     // The hash's share of the count: no division.
-    return (entry >> 8) + <u32>((<u64>hash * (entry & 0xff)) >> 32);
+    const hop = (group >> 8) + <u32>((<u64>hash * (group & 0xff)) >> 32);
+    const rest = this.rest.get(hop);
+    Ethernet.of(packet).setAddresses(this.firstBytes.get(hop), <u32>rest);
+    return packet.redirect(<u32>(rest >> 32));
   }
 }

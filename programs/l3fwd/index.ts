@@ -56,10 +56,14 @@ const malformed = Counter.of('malformed');
 export function onBurst(burst: Burst): void {
   const count = burst.count;
   for (let i: u32 = 0; i < count; i++) groups.set(i, lookUp(burst.packet(i)));
+  let sent = 0;
   for (let i: u32 = 0; i < count; i++) {
     const packet = burst.packet(i);
-    packet.verdict = route(packet, groups.get(i));
+    const verdict = route(packet, groups.get(i));
+    packet.verdict = verdict;
+    sent += verdict == Verdict.Redirect ? 1 : 0;
   }
+  forwarded.add(sent);
 }
 
 function lookUp(packet: Packet): u32 {
@@ -78,22 +82,22 @@ function route(packet: Packet, group: u32): Verdict {
 function routeIpv4(packet: Packet, found: u32): Verdict {
   const ip = Ipv4.of(packet);
   // RFC 1812, 5.2.2: what is wrong is dropped without an answer.
-  if (ip == null || !ip.isChecksumGood || ip.source >> 24 == LOOPBACK) return drop(malformed);
+  if (ip == null) return drop(malformed);
+  if (!ip.isChecksumGood) return drop(malformed);
+  if (ip.source >> 24 == LOOPBACK) return drop(malformed);
   const destination = ip.destination;
-  if (destination >= HOSTS_END || destination >> 24 == LOOPBACK) return Verdict.Pass;
-  let group = NONE;
-  let isFlowRead = false;
+  if (destination >= HOSTS_END) return Verdict.Pass;
+  if (destination >> 24 == LOOPBACK) return Verdict.Pass;
   if (exact.count != 0) {
     readFlow4(packet, ip);
-    isFlowRead = true;
-    group = exact.getOr(flow, NONE);
+    found = exact.getOr(flow, found);
   }
-  if (group == NONE) group = found;
-  if (!hops.has(group)) return refuse(noRoute);
+  const group = hops.group(found);
+  if (group == Hops.NONE) return refuse(noRoute);
   if (!ip.decrementTimeToLive()) return refuse(expired);
-  if (!hops.isShared(group)) return send(packet, hops.first(group));
-  if (!isFlowRead) readFlow4(packet, ip);
-  return send(packet, hops.choose(group, flow.hash));
+  if (!hops.isShared(group)) return hops.send(packet, group, 0);
+  readFlow4(packet, ip);
+  return hops.send(packet, group, flow.hash);
 }
 
 function routeIpv6(packet: Packet): Verdict {
@@ -104,27 +108,20 @@ function routeIpv6(packet: Packet): Verdict {
   if (high >> 56 == IPV6_GROUP || isLocal || (high == 0 && ip.destinationLow <= 1)) {
     return Verdict.Pass;
   }
-  let group = NONE;
-  let isFlowRead = false;
+  let found = NONE;
   if (exact6.count != 0) {
     readFlow6(packet, ip);
-    isFlowRead = true;
-    group = exact6.getOr(flow6, NONE);
+    found = exact6.getOr(flow6, NONE);
   }
-  if (group == NONE) group = routes6.find(high, ip.destinationLow);
-  if (!hops.has(group)) return refuse(noRoute);
+  if (found == NONE) found = routes6.find(high, ip.destinationLow);
+  const group = hops.group(found);
+  if (group == Hops.NONE) return refuse(noRoute);
   const limit = ip.hopLimit;
   if (limit <= 1) return refuse(expired);
   ip.hopLimit = limit - 1;
-  if (!hops.isShared(group)) return send(packet, hops.first(group));
-  if (!isFlowRead) readFlow6(packet, ip);
-  return send(packet, hops.choose(group, flow6.hash));
-}
-
-function send(packet: Packet, hop: u32): Verdict {
-  Ethernet.of(packet).setAddresses(hops.addresses.get(hop), hops.addressesEnd.get(hop));
-  forwarded.add(1);
-  return packet.redirect(hops.ports.get(hop));
+  if (!hops.isShared(group)) return hops.send(packet, group, 0);
+  readFlow6(packet, ip);
+  return hops.send(packet, group, flow6.hash);
 }
 
 function readFlow4(packet: Packet, ip: Ipv4): void {
