@@ -364,6 +364,7 @@ impl Parts<'_> {
                 page,
                 burst: Burst::new(),
                 burst_max: config.burst,
+                now: 0,
                 gather: Vec::with_capacity(limits::BURST_MAX),
                 arrived: Vec::with_capacity(limits::BURST_MAX),
                 outgoing,

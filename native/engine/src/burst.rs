@@ -26,6 +26,8 @@ pub struct Burst {
     pub flood_ports: [u64; BURST_MAX],
     /// Whether there are any.
     pub floods: bool,
+    /// Whether a packet leaves by a port of a program's choice, and not by the ingress's usual one.
+    pub diverges: bool,
 }
 
 impl Burst {
@@ -33,7 +35,8 @@ impl Burst {
     pub fn new() -> Burst {
         let live = std::array::from_fn(|index| index as u8);
         let (mbufs, flood_ports) = ([Mbuf::default(); BURST_MAX], [0; BURST_MAX]);
-        Burst { mbufs, count: 0, live, live_count: 0, flood_ports, floods: false }
+        let (floods, diverges) = (false, false);
+        Burst { mbufs, count: 0, live, live_count: 0, flood_ports, floods, diverges }
     }
 
     /// `count` packets have just been received into `mbufs`: all of them pass so far.
@@ -45,7 +48,19 @@ impl Burst {
                 *live = index as u8;
             }
         }
-        (self.count, self.live_count) = (count, count);
+        (self.count, self.live_count, self.diverges) = (count, count, false);
+    }
+
+    /// Those that still pass, in order, side by side: for a burst of which others were dropped and
+    /// none diverges. A move for each behind the first gap, half of what gathering them costs.
+    #[inline]
+    pub fn close_ranks(&mut self) -> &mut [Mbuf] {
+        if self.live_count < self.count {
+            for (to, &live) in self.live[..self.live_count].iter().enumerate() {
+                self.mbufs[to] = self.mbufs[usize::from(live)];
+            }
+        }
+        &mut self.mbufs[..self.live_count]
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use wirelet_abi::DropReason;
 use wirelet_abi::stats::LcoreBlock;
-use wirelet_packet::Mbuf;
 use wirelet_packet::ring::{Consumer, Producer, ring};
+use wirelet_packet::{Mbuf, clock};
 
 use crate::burst::GONE;
 use crate::control::Control;
@@ -86,6 +86,7 @@ fn take(lcore: &mut Lcore, count: usize) {
     }
     // Only now: until it has them where they go, this lcore may hand them on, and nobody may leave.
     settle(lcore);
+    lcore.now = clock::cycles();
 }
 
 /// Those of the first `count` that have somewhere to leave.

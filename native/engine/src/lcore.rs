@@ -48,6 +48,9 @@ pub struct Lcore {
     pub burst: Burst,
     /// Packets per burst at most.
     pub burst_max: usize,
+    /// The cycle counter as it was read last. A reading takes some 10 ns, so each one ends a step and
+    /// begins the next.
+    pub now: u64,
     /// Packets on their way out, gathered by port, or to another lcore.
     pub gather: Vec<Mbuf>,
     /// Packets from another lcore, while some of them run here.
@@ -83,9 +86,10 @@ pub struct Lcore {
 /// Runs until the host says stop. One round looks at every queue once.
 pub fn run(lcore: &mut Lcore) {
     lcore.stats.state = state::RUNNING;
-    let mut round_started = clock::cycles();
+    lcore.now = clock::cycles();
     let mut published = 0;
     loop {
+        let round_started = lcore.now;
         errand::run_pending(lcore);
         let mut packets = handover::receive(lcore);
         if lcore.control.stopping() == Stop::No {
@@ -96,13 +100,15 @@ pub fn run(lcore: &mut Lcore) {
             break;
         }
         lcore.stats.rounds += 1;
-        let now = clock::cycles();
         if packets > 0 {
-            lcore.stats.busy_cycles += now - round_started;
-            lcore.stats.gap_max_cycles = lcore.stats.gap_max_cycles.max(now - round_started);
+            // Up to the end of the last burst.
+            let cycles = lcore.now - round_started;
+            lcore.stats.busy_cycles += cycles;
+            lcore.stats.gap_max_cycles = lcore.stats.gap_max_cycles.max(cycles);
             idle::worked(lcore);
         } else {
-            lcore.stats.idle_cycles += now - round_started;
+            lcore.now = clock::cycles();
+            lcore.stats.idle_cycles += lcore.now - round_started;
         }
         let due = lcore.stats.bursts - published >= PUBLISH_BURSTS;
         if due || packets == 0 && lcore.idler.publishes() {
@@ -113,8 +119,9 @@ pub fn run(lcore: &mut Lcore) {
             published = lcore.stats.bursts;
         }
         // What follows a sleep is no gap.
-        let slept = packets == 0 && idle::wait(lcore);
-        round_started = if slept { clock::cycles() } else { now };
+        if packets == 0 && idle::wait(lcore) {
+            lcore.now = clock::cycles();
+        }
     }
     lcore.stats.state = state::STOPPED;
 }
@@ -133,23 +140,26 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
         Passage::Passed(passed) => return passed.packets,
     };
     let started = clock::cycles();
+    lcore.now = started;
     let ingress = &mut lcore.ports[port];
     let bytes: u64 = lcore.burst.mbufs[..count].iter().map(|mbuf| u64::from(mbuf.length)).sum();
     ingress.stats.rx_packets += count as u64;
     ingress.stats.rx_bytes += bytes;
-    let left = match ingress.route.rules.is_empty() {
-        true => count,
-        false => rules::apply(lcore, port, count),
-    };
-    let own = match lcore.ports[port].steering.stays() {
-        true => left,
-        false => steer::split(lcore, port, left),
-    };
+    let mut own = count;
+    if !lcore.ports[port].route.rules.is_empty() {
+        own = rules::apply(lcore, port, own);
+        lcore.now = clock::cycles();
+    }
+    if !lcore.ports[port].steering.stays() {
+        own = steer::split(lcore, port, own);
+        lcore.now = clock::cycles();
+    }
     run_burst(lcore, port, own, started);
     count
 }
 
-/// Runs the programs of `port` on the first `count` packets of the burst and sends what is left.
+/// Runs the programs of `port` on the first `count` packets of the burst, which came in at `started`
+/// (cycles), and sends what is left. The clock has just been read.
 #[inline]
 pub fn run_burst(lcore: &mut Lcore, port: usize, count: usize, started: u64) {
     if count == 0 {
@@ -181,6 +191,7 @@ pub fn run_burst(lcore: &mut Lcore, port: usize, count: usize, started: u64) {
         host: &mut lcore.host,
         punted: 0,
         slot: 0,
+        now: lcore.now,
     };
     let faults = pipeline::run(&mut lcore.slots, &ingress.route.chain, &mut lcore.burst, &mut way);
     let punted = way.punted;
@@ -200,7 +211,8 @@ pub fn run_burst(lcore: &mut Lcore, port: usize, count: usize, started: u64) {
     }
     lcore.stats.bursts += 1;
     lcore.stats.packets += count as u64;
-    let duration_ns = clock::to_ns(clock::cycles() - started);
+    lcore.now = clock::cycles();
+    let duration_ns = clock::to_ns(lcore.now - started);
     lcore.stats.burst_ns[histogram::bucket(duration_ns)] += 1;
 }
 

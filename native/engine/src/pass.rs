@@ -16,11 +16,12 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> Passage {
     if let Ok([from, to]) = lcore.ports.get_disjoint_mut([port, egress])
         && let (Some(device), Some(exit)) = (&mut from.device, to.device.as_deref())
     {
-        let started = clock::cycles();
+        let started = lcore.now;
         let passage = device.pass_burst(exit, &mut lcore.frames, burst);
         if let Passage::Passed(passed) = &passage {
             count(lcore, port, egress, passed);
-            let duration_ns = clock::to_ns(clock::cycles() - started);
+            lcore.now = clock::cycles();
+            let duration_ns = clock::to_ns(lcore.now - started);
             lcore.stats.burst_ns[histogram::bucket(duration_ns)] += 1;
         }
         return passage;

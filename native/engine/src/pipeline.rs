@@ -84,6 +84,8 @@ pub struct Way<'a> {
     pub punted: u64,
     /// The program that runs, an index into the slots.
     pub slot: usize,
+    /// The cycle counter when the burst, or the program before, ended: this one's start.
+    pub now: u64,
 }
 
 /// A fault, the packet that was being worked on, and the instance, which must not run again.
@@ -140,8 +142,9 @@ pub fn step(
     };
     if let Some(sampler) = &mut slot.sampler {
         sampler.take(way.frames.region(), burst, way.header.now_ns);
+        way.now = clock::cycles();
     }
-    let started = clock::cycles();
+    let started = way.now;
     let packets = burst.live_count as u64;
     if let Err(fault) = enter(instance, &mut slot.stats, burst, way) {
         down(index, slot, fault, burst, way, faults);
@@ -150,7 +153,8 @@ pub fn step(
     }
     slot.stats.bursts += 1;
     slot.stats.packets += packets;
-    slot.stats.cycles += clock::cycles() - started;
+    way.now = clock::cycles();
+    slot.stats.cycles += way.now - started;
 }
 
 /// One call into a program with the packets that still pass.
@@ -301,15 +305,17 @@ fn decide(
     match verdict {
         Verdict::Pass => return Outcome::Passes,
         Verdict::Drop => drop_packet(burst, way, index, DropReason::Program),
-        Verdict::Redirect if egress < 64 && allowed >> egress & 1 == 1 => mbuf.egress = egress,
+        Verdict::Redirect if egress < 64 && allowed >> egress & 1 == 1 => {
+            (mbuf.egress, burst.diverges) = (egress, true);
+        }
         Verdict::Redirect if egress == FLOOD && others(allowed, mbuf.port) != 0 => {
             mbuf.egress = FLOOD;
             burst.flood_ports[usize::from(burst.live[index])] = others(allowed, mbuf.port);
-            burst.floods = true;
+            (burst.floods, burst.diverges) = (true, true);
         }
         Verdict::Redirect => drop_packet(burst, way, index, DropReason::RedirectInvalid),
         Verdict::Punt => match way.punt {
-            Some(port) => mbuf.egress = port,
+            Some(port) => (mbuf.egress, burst.diverges) = (port, true),
             None => punt_to_host(burst, way, index),
         },
     }

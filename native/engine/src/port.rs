@@ -82,29 +82,17 @@ impl Port {
         Ok(())
     }
 
-    /// Gives packets to the device; returns how many it took, and whether all of those came in by
-    /// one port. `number` is this port's.
+    /// Gives packets to the device; returns how many it took, which the caller counts. `number` is
+    /// this port's.
     #[inline]
-    pub fn transmit(
-        &mut self,
-        frames: &mut FrameCache,
-        burst: &[Mbuf],
-        number: u16,
-    ) -> (usize, bool) {
+    pub fn transmit(&mut self, frames: &mut FrameCache, burst: &[Mbuf], number: u16) -> usize {
         let device = &mut **self.device.as_mut().expect("the caller has looked");
         let sent = match &mut self.trace_tx {
             None => device.tx_burst(frames, burst),
             Some(tracer) => watch::send(tracer, device, frames, burst, number),
         };
         assert!(sent <= burst.len(), "a device took more than there was");
-        let Some(last) = burst[..sent].last() else { return (0, true) };
-        let (mut bytes, mut others) = (0, 0);
-        for mbuf in &burst[..sent] {
-            bytes += u64::from(mbuf.length);
-            others |= mbuf.port ^ last.port;
-        }
-        self.sent(sent as u64, bytes, last.port);
-        (sent, others == 0)
+        sent
     }
 
     /// Counts what the device took; the last of it came in by `ingress`.

@@ -222,12 +222,17 @@ pub fn run(lcore: &mut Lcore, arrived: &[wirelet_packet::Mbuf]) {
         let mut count = 0;
         for mbuf in steered().filter(|mbuf| usize::from(mbuf.port) == port) {
             if count == lcore.burst_max {
-                lcore::run_burst(lcore, port, count, clock::cycles());
+                run_now(lcore, port, count);
                 count = 0;
             }
             lcore.burst.mbufs[count] = wirelet_packet::Mbuf { egress: 0, ..*mbuf };
             count += 1;
         }
-        lcore::run_burst(lcore, port, count, clock::cycles());
+        run_now(lcore, port, count);
     }
+}
+
+fn run_now(lcore: &mut Lcore, port: usize, count: usize) {
+    lcore.now = clock::cycles();
+    lcore::run_burst(lcore, port, count, lcore.now);
 }

@@ -17,15 +17,14 @@ use crate::port::Port;
 /// the port in their `egress`. Order of arrival is kept per port of departure.
 #[inline]
 pub fn burst(lcore: &mut Lcore, ingress: usize, forward: Option<u16>) {
-    let (count, passing) = (lcore.burst.count, lcore.burst.live_count);
     if let Some(egress) = forward
-        && passing == count
+        && !lcore.burst.diverges
     {
-        // The usual case: all of them, by one port, without gathering.
+        // The usual case: by one port, without gathering.
         let (burst, mut exit) = split(lcore);
-        return exit.send(egress, &mut burst.mbufs[..count]);
+        return exit.send(egress, burst.close_ranks());
     }
-    for &live in &lcore.burst.live[..passing] {
+    for &live in &lcore.burst.live[..lcore.burst.live_count] {
         let mbuf = &mut lcore.burst.mbufs[usize::from(live)];
         mbuf.egress = forward.unwrap_or(GONE);
         if forward.is_none() {
@@ -81,24 +80,24 @@ pub(crate) fn split(lcore: &mut Lcore) -> (&mut crate::burst::Burst, Exit<'_>) {
 impl Exit<'_> {
     #[inline]
     pub(crate) fn send(&mut self, egress: u16, packets: &mut [Mbuf]) {
-        let port = &self.ports[usize::from(egress)];
-        let (mut shortest, mut longest) = (u16::MAX, 0);
-        for mbuf in &*packets {
-            shortest = shortest.min(mbuf.length);
-            longest = longest.max(mbuf.length);
+        if packets.is_empty() {
+            return;
         }
-        let fits = port.sends(shortest).is_ok()
-            && port.sends(longest).is_ok()
-            && usize::from(shortest) >= port.limits.padded_bytes;
+        let port = &self.ports[usize::from(egress)];
+        let mut sum = Sum::of(packets);
+        let fits = port.sends(sum.shortest).is_ok()
+            && port.sends(sum.longest).is_ok()
+            && usize::from(sum.shortest) >= port.limits.padded_bytes;
         let packets = match fits {
             true => packets,
             false => {
                 let kept = self.trim(egress, packets);
+                sum = Sum::of(&packets[..kept]);
                 &mut packets[..kept]
             }
         };
         let (sent, reason) = match self.ports[usize::from(egress)].device {
-            Some(_) => (self.transmit(egress, packets), DropReason::TxFull),
+            Some(_) => (self.transmit(egress, packets, sum), DropReason::TxFull),
             None => (self.hand_over(egress, packets), DropReason::HandoverFull),
         };
         if self.fates.on {
@@ -110,13 +109,15 @@ impl Exit<'_> {
     }
 
     #[inline]
-    fn transmit(&mut self, egress: u16, packets: &[Mbuf]) -> usize {
+    fn transmit(&mut self, egress: u16, packets: &[Mbuf], sum: Sum) -> usize {
         let port = &mut self.ports[usize::from(egress)];
-        let (sent, one_ingress) = port.transmit(self.frames, packets, egress);
-        let Some(first) = packets.first() else { return 0 };
+        let sent = port.transmit(self.frames, packets, egress);
+        let sum = if sent < packets.len() { Sum::of(&packets[..sent]) } else { sum };
+        let Some(last) = packets[..sent].last() else { return 0 };
+        port.sent(sent as u64, sum.bytes, last.port);
         // One ingress for all, but for packets that other lcores handed over.
-        if one_ingress {
-            self.ports[usize::from(first.port)].stats.forwarded_packets += sent as u64;
+        if sum.is_of_one_port {
+            self.ports[usize::from(last.port)].stats.forwarded_packets += sent as u64;
         } else {
             for mbuf in &packets[..sent] {
                 self.ports[usize::from(mbuf.port)].stats.forwarded_packets += 1;
@@ -158,6 +159,31 @@ impl Exit<'_> {
         if self.fates.on {
             self.fates.dropped(mbuf, reason, Some(egress));
         }
+    }
+}
+
+/// What there is to know of some packets, found in one pass over them.
+#[derive(Clone, Copy)]
+struct Sum {
+    bytes: u64,
+    shortest: u16,
+    longest: u16,
+    /// All of them came in by one port.
+    is_of_one_port: bool,
+}
+
+impl Sum {
+    #[inline]
+    fn of(packets: &[Mbuf]) -> Sum {
+        let (mut bytes, mut shortest, mut longest) = (0, u16::MAX, 0);
+        let (port, mut others) = (packets.first().map_or(0, |mbuf| mbuf.port), 0);
+        for mbuf in packets {
+            bytes += u64::from(mbuf.length);
+            shortest = shortest.min(mbuf.length);
+            longest = longest.max(mbuf.length);
+            others |= mbuf.port ^ port;
+        }
+        Sum { bytes, shortest, longest, is_of_one_port: others == 0 }
     }
 }
 
