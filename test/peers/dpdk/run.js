@@ -49,7 +49,7 @@ async function measure(subject) {
 
 function print(all) {
   console.log('\nCPU time of the lcore per packet, medians; Mpps by the clock on the wall');
-  for (const { work, burst, name, samples } of all) {
+  for (const { work, burst, name, samples } of all.filter(({ failed }) => !failed)) {
     const of = (key) => median(samples.map((sample) => sample[key]));
     const cells = [
       work.padEnd(12),
@@ -87,7 +87,10 @@ async function main(folder) {
     for (const subject of all) if (!subject.failed) await measure(subject);
   }
   print(all);
-  if (WORKS === undefined) save(all);
+  const failed = all.filter(({ failed }) => failed).length;
+  // A file with less in it would take the rest out of the tables.
+  if (failed > 0) console.log(`not saved: ${failed} of ${all.length} were not measured`);
+  else if (WORKS === undefined) save(all);
 }
 
 if (spawnSync('dpdk-testpmd', ['--version'], { stdio: 'ignore' }).error) {
