@@ -169,7 +169,7 @@ fn what_is_another_is_refused(here: &Namespace) {
     let mut devices = vec![rig.open("dpdk:net_tap0,iface=wt0?rxd=64&txd=64")];
     let refused = |devices: &mut [Box<dyn Device>]| {
         let (started, mut errors) = (Instant::now(), Vec::new());
-        while started.elapsed() < Duration::from_secs(3) {
+        while started.elapsed() < Duration::from_secs(2) {
             errors.extend(devices[0].take_error());
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -178,7 +178,7 @@ fn what_is_another_is_refused(here: &Namespace) {
     here.ip("link del wt0");
     assert_eq!(codes(&until("gone", &mut devices, is_gone)), [ErrorCode::InterfaceGone]);
     for _ in 0..2 {
-        here.ip("link add wt0 type dummy");
+        here.ip("link add wt0 type veth peer name wt1");
         let errors = refused(&mut devices);
         assert_eq!(codes(&errors), [ErrorCode::DeviceOpen], "once");
         assert!(
