@@ -188,6 +188,14 @@ export class Machine {
     return tellMonitor(this.#monitor, 'device_del', { id: `nic${index}` }, 'DEVICE_DELETED');
   }
 
+  /** Puts a new NIC of this kind into the same slot, on the same wire, with this MAC address. */
+  plug(index, nic, mac) {
+    const [driver, ...options] = NICS[nic].split(',');
+    const properties = Object.fromEntries(options.map((option) => option.split('=')));
+    const place = { id: `nic${index}`, netdev: `wire${index}`, bus: `slot${index}`, romfile: '' };
+    return tellMonitor(this.#monitor, 'device_add', { driver, ...properties, ...place, mac });
+  }
+
   async off() {
     const ended =
       this.#child.exitCode !== null || new Promise((done) => this.#child.once('close', done));
