@@ -15,6 +15,7 @@
 //! by any device. See docs/design/dpdk.md.
 
 mod addresses;
+mod again;
 mod eal;
 mod flows;
 mod place;

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use wirelet_abi::limits::RULES_MAX;
-use wirelet_abi::plugin::{self, Flow, MESSAGE_BYTES, PortConfig, PortInfo, PortStats, Table};
+use wirelet_abi::plugin::{self, Flow, PortConfig, PortStats};
 use wirelet_abi::{Error, ErrorCode};
 use wirelet_packet::Waker;
 
-use super::eal::{Eal, text};
+use super::again::{Again, Asked, Raw, Refusal};
+use super::eal::Eal;
 use super::place::{Place, Watch};
 use super::pool::Pool;
 use super::seen::{Before, Seen, names_of};
@@ -57,31 +58,11 @@ struct Held {
     refused: Option<Error>,
 }
 
-/// What it takes to open the port once more.
-#[derive(Debug)]
-struct Again {
-    devargs: CString,
-    /// Its `devargs` is set at each opening.
-    config: PortConfig,
-    driver: [u8; 64],
-    /// What the device carries out, and whether it counts that.
-    flows: (Vec<Flow>, bool),
-    before: Before,
-    watch: Watch,
-}
-
 /// A device that a queue may use from now on.
 pub(super) struct Taken {
     pub(super) device: u64,
     pub(super) queue: *mut plugin::Queue,
     pub(super) pool: Arc<Pool>,
-}
-
-/// Why a device that is there again is not opened.
-struct Refusal {
-    message: String,
-    /// Whether it may be another time.
-    again: bool,
 }
 
 // SAFETY: DPDK's port is used on EAL's thread only, and the pointers of the config are passed on
@@ -102,24 +83,17 @@ impl Port {
         devargs: CString,
         config: PortConfig,
     ) -> Result<Arc<Port>, Error> {
-        let (table, asked) = (eal.table(), Asked { devargs, config });
+        let (table, asked) = (eal.table(), Asked::new(devargs, config));
         let opened = eal.run(move || {
             let asked = asked;
-            let (raw, info) = plug(table, &asked.devargs, asked.config)?;
+            let (raw, info) = asked.plug(table)?;
             Ok((raw, info, Watch::new(Place::of(&info)), asked))
         });
         let opened = opened.inspect_err(|_: &String| pool.spill());
         let failed = |message| Error::new(ErrorCode::DeviceOpen, format!("dpdk:{name}: {message}"));
         let (Raw(raw), info, watch, asked) = opened.map_err(failed)?;
         let (names, seen) = (names_of(&info), Seen::new());
-        let again = Again {
-            devargs: asked.devargs,
-            config: asked.config,
-            driver: info.driver,
-            flows: (Vec::new(), false),
-            before: seen.begin(&info, names),
-            watch,
-        };
+        let again = Again::new(asked, &info, seen.begin(&info, names), watch);
         let held = Held {
             raw,
             device: 0,
@@ -258,9 +232,7 @@ impl Port {
         self.eal.run(move || {
             let raw = port.held().raw;
             // SAFETY: the port is open: its first queue asks.
-            let counted = unsafe { put(port.eal.table(), raw, &flows) }?;
-            port.again().flows = (flows, counted);
-            Ok(counted)
+            unsafe { port.again().put(port.eal.table(), raw, flows) }
         })
     }
 
@@ -307,57 +279,22 @@ impl Port {
             // Whoever closes the last queue waits for this thread before it closes the pool.
             Held { pool: Some(pool), .. } => Arc::clone(pool),
         };
-        match self.open_again(&mut again) {
-            Ok(raw) => self.offer(raw),
-            Err(Refusal { message, again: later }) => {
-                if again.watch.refused(later, now) {
-                    let message = format!("dpdk:{}: the device is back, but: {message}", self.name);
-                    self.held().refused = Some(Error::new(ErrorCode::DeviceOpen, message));
-                    self.news.fetch_add(1, Ordering::Release);
-                }
+        match again.open(self.eal.table()) {
+            Ok((Raw(raw), info)) => {
+                again.before = self.seen.begin(&info, self.names);
+                // SAFETY: DPDK has the port.
+                unsafe { self.read(raw, &again.before) };
+                self.offer(raw);
             }
+            Err(Refusal { message, again: later }) if again.watch.refused(later, now) => {
+                let message = format!("dpdk:{}: the device is back, but: {message}", self.name);
+                self.held().refused = Some(Error::new(ErrorCode::DeviceOpen, message));
+                self.news.fetch_add(1, Ordering::Release);
+            }
+            Err(_) => {}
         }
         // Frames that a driver took and gave back on this thread.
         pool.spill();
-    }
-
-    /// Opens what is there, and sees that it is like what was.
-    fn open_again(&self, again: &mut Again) -> Result<*mut plugin::Port, Refusal> {
-        let table = self.eal.table();
-        again.config.queues = self.queues;
-        let opened = plug(table, &again.devargs, again.config);
-        let (Raw(raw), info) = opened.map_err(|message| Refusal { message, again: true })?;
-        // SAFETY: DPDK has the port.
-        let checked =
-            self.check(&info, again).and_then(|()| unsafe { put_again(table, raw, again) });
-        if let Err(message) = checked {
-            // SAFETY: as above, and nobody else knows of it.
-            unsafe { (table.close_port)(raw) };
-            return Err(Refusal { message, again: false });
-        }
-        again.watch = Watch::new(Place::of(&info));
-        again.before = self.seen.begin(&info, self.names);
-        // SAFETY: as above.
-        unsafe { self.read(raw, &again.before) };
-        Ok(raw)
-    }
-
-    /// Whether lcores can go on with a device as they did with the one before.
-    fn check(&self, info: &PortInfo, again: &Again) -> Result<(), String> {
-        if info.driver != again.driver {
-            let [now, before] = [info.driver, again.driver].map(|name| {
-                let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-                String::from_utf8_lossy(&name[..end]).into_owned()
-            });
-            return Err(format!("it is driven by {now}, and the one before was by {before}"));
-        }
-        if info.queues < self.queues {
-            return Err(format!("it has {} queues of {}", info.queues, self.queues));
-        }
-        if self.spreads_flows && info.rss == 0 {
-            return Err("it does not spread flows over its queues".into());
-        }
-        Ok(())
     }
 
     /// Lets the queues take the device that was opened again.
@@ -399,67 +336,3 @@ impl Port {
         pool.close()
     }
 }
-
-/// Plugs and starts a device. On EAL's thread.
-///
-/// # Errors
-/// Why not.
-fn plug(table: &Table, devargs: &CString, config: PortConfig) -> Result<(Raw, PortInfo), String> {
-    let config = PortConfig { devargs: devargs.as_ptr(), ..config };
-    let (mut raw, mut message) = (ptr::null_mut(), [0; MESSAGE_BYTES]);
-    // SAFETY: all zeros are a PortInfo: it is integers.
-    let mut info: PortInfo = unsafe { std::mem::zeroed() };
-    // SAFETY: the config's pointers stay until this returns: whoever opens a port has its pool. The
-    // message has its room.
-    let status =
-        unsafe { (table.open_port)(&config, &raw mut raw, &raw mut info, message.as_mut_ptr()) };
-    if status == 0 { Ok((Raw(raw), info)) } else { Err(text(&message)) }
-}
-
-/// Has a device carry out `flows`, all or none; whether it counts them. On EAL's thread.
-///
-/// # Safety
-/// DPDK has the port.
-///
-/// # Errors
-/// What the driver says.
-unsafe fn put(table: &Table, raw: *mut plugin::Port, flows: &[Flow]) -> Result<bool, String> {
-    let (mut counted, mut message) = (false, [0; MESSAGE_BYTES]);
-    let count = flows.len() as u32;
-    // SAFETY: the caller's promise. The flows outlive the call, and the message has its room.
-    let status = unsafe {
-        (table.take_flows)(raw, flows.as_ptr(), count, &raw mut counted, message.as_mut_ptr())
-    };
-    if status == 0 { Ok(counted) } else { Err(text(&message)) }
-}
-
-/// Has a device carry out what the one before it did: no rule may stop without a word.
-///
-/// # Safety
-/// DPDK has the port; on EAL's thread.
-///
-/// # Errors
-/// Why it does not.
-unsafe fn put_again(table: &Table, raw: *mut plugin::Port, again: &Again) -> Result<(), String> {
-    let (flows, counted) = &again.flows;
-    if flows.is_empty() {
-        return Ok(());
-    }
-    // SAFETY: the caller's promise.
-    match unsafe { put(table, raw, flows) } {
-        Ok(counts) if counts == *counted => Ok(()),
-        Ok(_) => Err("it does not count rules as the one before did".into()),
-        Err(why) => Err(format!("it does not carry out the rules of the one before: {why}")),
-    }
-}
-
-/// Pointers that go to EAL's thread and come from it.
-struct Asked {
-    devargs: CString,
-    config: PortConfig,
-}
-// SAFETY: what it points to outlives the port, whose opener has the pool.
-unsafe impl Send for Asked {}
-struct Raw(*mut plugin::Port);
-// SAFETY: only EAL's thread does anything with it.
-unsafe impl Send for Raw {}
