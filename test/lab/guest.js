@@ -100,7 +100,11 @@ const ACTIONS = {
     const device = `/sys/bus/pci/devices/${a}`;
     await until(() => existsSync(`${device}/driver_override`));
     writeFileSync(`${device}/driver_override`, 'vfio-pci');
-    writeFileSync('/sys/bus/pci/drivers_probe', a);
+    // Files of a device come before it can have a driver.
+    await until(() => {
+      writeFileSync('/sys/bus/pci/drivers_probe', a);
+      return existsSync(`${device}/driver`);
+    });
     say('bound', basename(readlinkSync(`${device}/driver`)));
     opened++;
     await until(() => appliance.stderr.split('a: open again').length > opened);

@@ -139,6 +139,16 @@ describe.skipIf(reason !== undefined)(title, options, () => {
     expect(out?.xstats).toMatchObject({ lost: 0, corrupt: 0 });
   });
 
+  test('an appliance whose only port is gone ends', async () => {
+    link();
+    const ports = { one: `dpdk:net_af_packet0,iface=one?${SMALL}` };
+    appliance = await RunningAppliance.start(here, { frames: 1024, ports });
+    here.ip('link del one');
+    const { interrupted, conservation, errors } = await appliance.end();
+    expect([interrupted, conservation.exact]).toEqual([false, true]);
+    expect(errors.map(({ code }) => code)).toEqual(['WIRELET_E_INTERFACE_GONE']);
+  });
+
   test('rules in hardware are there again, or the port stays closed', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'wirelet-back-'));
     try {
