@@ -152,8 +152,8 @@ async function checkReturn(machine, nic, mac, from) {
 }
 
 /**
- * A NIC is taken out of its slot while frames flow: its port ends, the other one goes on. Then there
- * is another one in the slot, twice.
+ * A NIC is taken out of its slot while frames flow: its port ends, the other one goes on. Then
+ * there is another one in the slot, twice.
  */
 async function checkUnplug(machine, nic) {
   const { wires } = machine;

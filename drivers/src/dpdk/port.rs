@@ -1,9 +1,9 @@
-//! A port of DPDK's, shared by its queues; the last one that lets go of it stops and unplugs it. One
-//! whose device was taken out is opened again when the device is back.
+//! A port of DPDK's, shared by its queues; the last one that lets go of it stops and unplugs it. A
+//! port whose device was taken out is opened again when the device is back.
 //!
-//! EAL's thread opens, looks and unplugs. Queues call the plugin with pointers of their own, each on
-//! its lcore, from when they have taken the device to when they have let go of it; what both need
-//! for that is in [`Held`], which is locked when a device comes or goes and for no packet.
+//! EAL's thread opens, looks and unplugs. Queues call the plugin with pointers of their own, each
+//! on its lcore, from when they have taken a device to when they have let go of it. What both need
+//! for that is in [`Held`], which is locked when a device comes or goes, and for no packet.
 
 use std::ffi::CString;
 use std::ptr;
@@ -189,7 +189,7 @@ impl Port {
         self.held().wakers.push(waker);
     }
 
-    /// Asks the device how it is; where it was taken out, looks whether it is back. On EAL's thread.
+    /// Asks the device how it is, or looks whether it is back. On EAL's thread.
     pub(super) fn look(&self) {
         let raw = self.held().raw;
         if raw.is_null() {
