@@ -137,8 +137,8 @@ pub trait Device: Send {
         false
     }
 
-    /// The error that stopped it since the last call, for the host's log. Asked whenever counters are
-    /// published, between two bursts, which is also when a device that is back is taken again.
+    /// The error that stopped it since the last call, for the host's log. Asked whenever counters
+    /// are published, between two bursts: then a device that is back is taken again, too.
     fn take_error(&mut self) -> Option<Error> {
         None
     }
