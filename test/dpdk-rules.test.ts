@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeCapture, encodeCapture } from '../host/src/capture-file.js';
 import type { PortStats } from '../host/src/index.js';
+import { buildDevice } from './dpdk/device.js';
 import { packetsOf, type Shapes } from './dpdk/packets.js';
 
 const HERE = fileURLToPath(new URL('dpdk/', import.meta.url));
@@ -54,13 +55,7 @@ describe.skipIf(missing !== '')(`rules on dpdk ports${missing}`, () => {
   let device: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'wirelet-dpdk-rules-'));
-    device = join(folder, 'device.so');
-    const flags = execFileSync('pkg-config', ['--cflags', 'libdpdk'], { encoding: 'utf8' });
-    const source = join(HERE, 'device.c');
-    const defines = ['-DALLOW_EXPERIMENTAL_API', ...flags.split(/\s+/).filter((flag) => flag)];
-    const libraries = ['-lrte_ethdev', '-lrte_mbuf'];
-    const shared = ['-shared', '-fPIC', '-O1', '-o', device];
-    execFileSync('cc', [...shared, ...defines, source, ...libraries]);
+    device = buildDevice(folder);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -52,7 +52,7 @@ pub trait Device: Send {
     fn flush(&mut self) {}
 
     /// Tells it how to wake the lcore that owns it, once, before the first burst. For devices that
-    /// receive from another lcore.
+    /// receive from another lcore, and those that may be back after their end.
     fn set_waker(&mut self, _waker: Arc<Waker>) {}
 
     /// The calling thread owns it from now on, pinned where the config says so: called once, before
@@ -131,12 +131,14 @@ pub trait Device: Send {
     /// How an lcore that found nothing to do may wait for it.
     fn idle(&self) -> Idle;
 
-    /// Whether it will never receive again (a file at its end).
+    /// Whether it will never receive again (a file at its end), as far as it knows: a device that
+    /// was taken out may be back after a call of [`Device::take_error`].
     fn finished(&self) -> bool {
         false
     }
 
-    /// The error that stopped it since the last call, for the host's log.
+    /// The error that stopped it since the last call, for the host's log. Asked whenever counters
+    /// are published, between two bursts: then a device that is back is taken again, too.
     fn take_error(&mut self) -> Option<Error> {
         None
     }

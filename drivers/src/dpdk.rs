@@ -15,12 +15,15 @@
 //! by any device. See docs/design/dpdk.md.
 
 mod addresses;
+mod again;
 mod eal;
 mod flows;
+mod place;
 mod plugin;
 mod pool;
 mod port;
 mod queue;
+mod seen;
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -87,7 +90,7 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
     let eal = Eal::get()?;
     let pool = Pool::of(eal, &context.region)?;
     let config = PortConfig {
-        devargs: options.devargs.as_ptr(),
+        devargs: std::ptr::null(),
         pool: pool.raw(),
         port: context.port,
         queues: u16::try_from(context.queues).unwrap_or(u16::MAX),
@@ -100,7 +103,7 @@ pub(crate) fn open(spec: &Spec, context: &OpenContext) -> Result<Vec<Box<dyn Dev
         timestamps: options.timestamps.into(),
         reserved: [0; 10],
     };
-    let port = Port::open(eal, &pool, &spec.target, config)?;
+    let port = Port::open(eal, &pool, &spec.target, options.devargs, config)?;
     let queues = 0..port.queues();
     Ok(queues.map(|index| DpdkQueue::device(Arc::clone(&port), index)).collect())
 }

@@ -509,7 +509,7 @@ export const ERRORS = {
   WIRELET_E_INTERFACE_GONE: {
     exit: 1,
     meaning: "The interface of a port was removed or moved to another network namespace.",
-    hint: "Start the appliance again when the interface is back.",
+    hint: "A `dpdk` port goes on when it is back; for other devices, start the appliance again then.",
   },
   WIRELET_E_DPDK_MISSING: {
     exit: 6,

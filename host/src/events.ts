@@ -33,6 +33,11 @@ export interface LinkChange {
   link: 'up' | 'down';
 }
 
+/** The device of a port, which had ended with an error, is there again: the port is open again. */
+export interface Reopened {
+  port: string;
+}
+
 /** Packets of a port cross between NUMA nodes: it works, and is slower. */
 export interface Placement {
   port: string;
@@ -44,6 +49,11 @@ export interface Placement {
 export function linkText({ port, link }: LinkChange): string {
   const lost = ': packets to it are dropped until it is up again';
   return `${port}: link ${link}${link === 'down' ? lost : ''}`;
+}
+
+/** `wan: open again: ...`, for people. */
+export function reopenedText({ port }: Reopened): string {
+  return `${port}: open again: its device is back`;
 }
 
 /** A packet that a program punted, of a port that the config gives no other to punt to. */
@@ -71,6 +81,8 @@ export interface ApplianceEvents {
   rollback: GenerationChange;
   /** The link of a port changed, or is down at the start. */
   link: LinkChange;
+  /** The device of a port that had ended is back, and the port goes on. */
+  reopened: Reopened;
   /** At the start: a port's NIC, its frames and its lcores are on several NUMA nodes. */
   placement: Placement;
   /** A program logged a line. */
@@ -108,6 +120,8 @@ export class Events {
       this.listeners.emit('log', { program: name, lcore, text: message });
     } else if (kind === 'link') {
       this.listeners.emit('link', { port: name, link: message === 'up' ? 'up' : 'down' });
+    } else if (kind === 'reopened') {
+      this.listeners.emit('reopened', { port: name });
     } else if (kind === 'placement') {
       this.listeners.emit('placement', { port: name, message });
     } else if (kind === 'swap' || kind === 'rollback') {

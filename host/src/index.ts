@@ -46,6 +46,7 @@ export type {
   LogLine,
   PuntedPacket,
   Quarantine,
+  Reopened,
 } from './events.js';
 export { type Fault, type FaultFrame, faultText } from './fault.js';
 export type { Applied, GenerationChange, PublishOptions, SwapTimes } from './generations.js';

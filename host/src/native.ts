@@ -244,6 +244,7 @@ export interface NativeEvent {
     | 'fault'
     | 'log'
     | 'link'
+    | 'reopened'
     | 'placement'
     | 'device'
     | 'state'

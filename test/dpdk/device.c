@@ -2,12 +2,14 @@
 // DPDK's own functions of these names, and sorts what the driver receives. It reads patterns as
 // rte_flow.h explains them, knows nothing of who wrote them, and finds headers as a NIC would.
 //
-// FLOWS_REFUSE: a rule of this priority is refused. FLOWS_COUNT=no: COUNT is refused. FLOWS_LOG: at
-// the end of each port, a line with flows created, destroyed and left is added to this file.
+// FLOWS_REFUSE: a rule of this priority is refused. FLOWS_FULL: all are, while there is a file of
+// this name. FLOWS_COUNT=no: COUNT is refused. FLOWS_LOG: at the end of each port, a line with flows
+// created, destroyed and left is added to this file.
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_byteorder.h>
 #include <rte_errno.h>
@@ -36,7 +38,7 @@ struct rte_flow {
 
 static struct rte_flow flows[FLOWS_MAX];
 static unsigned created, destroyed;
-static bool listening;
+static const struct rte_eth_rxtx_callback *listening;
 
 // Bytes of a header that patterns compare, and where they are in the struct: at its start.
 static size_t header_bytes(enum rte_flow_item_type type) {
@@ -205,6 +207,8 @@ int rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
     (void)port;
     struct rte_flow flow = { 0 };
     const char *refused = getenv("FLOWS_REFUSE");
+    const char *full = getenv("FLOWS_FULL");
+    if (full != NULL && access(full, F_OK) == 0) return refuse(error, "no room in the device");
     if (refused != NULL && attr->priority == (uint32_t)atoi(refused)) {
         return refuse(error, "no room in the device");
     }
@@ -225,14 +229,19 @@ struct rte_flow *rte_flow_create(uint16_t port, const struct rte_flow_attr *attr
     read_actions(flow, actions, error);
     flow->used = true;
     created++;
-    if (!listening) listening = rte_eth_add_rx_callback(port, 0, sort, NULL) != NULL;
+    if (listening == NULL) listening = rte_eth_add_rx_callback(port, 0, sort, NULL);
     return flow;
 }
 
 int rte_flow_destroy(uint16_t port, struct rte_flow *flow, struct rte_flow_error *error) {
-    (void)port, (void)error;
+    (void)error;
     flow->used = false;
     destroyed++;
+    // Its port closes now, and another one may be opened.
+    if (created == destroyed) {
+        rte_eth_remove_rx_callback(port, 0, listening);
+        listening = NULL;
+    }
     const char *path = getenv("FLOWS_LOG");
     FILE *file = path == NULL ? NULL : fopen(path, "w");
     if (file == NULL) return 0;

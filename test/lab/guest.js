@@ -1,7 +1,8 @@
 // Inside the lab's machine: an appliance over its two NICs, told what to do by lines on the
 // console. Says `lab: <word>` when something is done.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { addAddresses, filters, received, SETTLE_MS, sendAll, tapConfig } from './tap-guest.js';
 
@@ -53,8 +54,15 @@ function start(...args) {
 }
 
 let appliance;
+/** How often a NIC of this one was put back. */
+let opened;
+
+async function until(condition) {
+  while (!condition()) await new Promise((done) => setTimeout(done, 100));
+}
 
 async function run() {
+  opened = 0;
   appliance = start('run', '/lab', '--socket', SOCKET, '--json');
   while (!appliance.stderr.includes(' running')) {
     if (appliance.child.exitCode !== null) {
@@ -86,6 +94,21 @@ const ACTIONS = {
     const status = await appliance.ended;
     say('report', appliance.stdout.trim());
     say('stopped', status);
+  },
+  /** A NIC that was plugged in: bound as init.sh does it, and then it is the appliance's. */
+  async bind() {
+    const device = `/sys/bus/pci/devices/${a}`;
+    await until(() => existsSync(`${device}/driver_override`));
+    writeFileSync(`${device}/driver_override`, 'vfio-pci');
+    // Files of a device come before it can have a driver.
+    await until(() => {
+      writeFileSync('/sys/bus/pci/drivers_probe', a);
+      return existsSync(`${device}/driver`);
+    });
+    say('bound', basename(readlinkSync(`${device}/driver`)));
+    opened++;
+    await until(() => appliance.stderr.split('a: open again').length > opened);
+    say('open');
   },
   /** The first time and again: what a clean stop is for. */
   async again() {

@@ -73,6 +73,11 @@ class Wire {
   }
 }
 
+/** A NIC in its slot and on its wire, as QEMU wants to be told. */
+function nicOf(nic, index) {
+  return `${NICS[nic]},id=nic${index},netdev=wire${index},bus=slot${index},romfile=`;
+}
+
 async function bound() {
   const socket = createSocket('udp4');
   await new Promise((done) => socket.bind(0, '127.0.0.1', done));
@@ -102,7 +107,7 @@ export class Machine {
       '-device',
       `pcie-root-port,id=slot${index},chassis=${index},addr=1${index}`,
       '-device',
-      `${NICS[nic]},id=nic${index},netdev=wire${index},bus=slot${index},romfile=`,
+      nicOf(nic, index),
     ]);
     const data = ['usr/share/qemu', 'usr/share/seabios'].flatMap((each) => [
       '-L',
@@ -186,6 +191,12 @@ export class Machine {
   /** Takes a NIC out of its slot; done when the guest's kernel has let go of it. */
   unplug(index) {
     return tellMonitor(this.#monitor, 'device_del', { id: `nic${index}` }, 'DEVICE_DELETED');
+  }
+
+  /** Puts a new NIC of this kind into the same slot, on the same wire, with this MAC address. */
+  plug(index, nic, mac) {
+    const words = `device_add ${nicOf(nic, index)},mac=${mac}`;
+    return tellMonitor(this.#monitor, 'human-monitor-command', { 'command-line': words });
   }
 
   async off() {

@@ -17,6 +17,8 @@ export async function tellMonitor(path, execute, args, event) {
     for await (const line of createInterface({ input: socket })) {
       const message = JSON.parse(line);
       if (message.error) throw new Error(`${execute}: ${message.error.desc}`);
+      // A command for people answers with what is wrong.
+      if (typeof message.return === 'string' && message.return) throw new Error(message.return);
       answered ||= message.id === execute;
       happened ||= message.event === event && message.data.device === args.id;
       if (answered && happened) return;

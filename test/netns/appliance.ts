@@ -45,10 +45,13 @@ export class RunningAppliance {
     });
   }
 
-  /** Starts one with this config, an object of the shape that `defineConfig` takes. */
-  static start(namespace: Namespace, config: object): Promise<RunningAppliance> {
+  /**
+   * Starts one with this config, an object of the shape that `defineConfig` takes, and with these
+   * variables beside ours.
+   */
+  static start(namespace: Namespace, config: object, env: object = {}): Promise<RunningAppliance> {
     const folder = mkdtempSync(join(tmpdir(), 'wirelet-netns-'));
-    return RunningAppliance.#startIn(folder, namespace, config);
+    return RunningAppliance.#startIn(folder, namespace, config, env);
   }
 
   /** Another one in the folder of this one, which has ended: its config and socket may differ. */
@@ -60,12 +63,17 @@ export class RunningAppliance {
     folder: string,
     namespace: Namespace,
     config: object,
+    env: object = {},
   ): Promise<RunningAppliance> {
     writeFileSync(join(folder, 'wirelet.config.json'), JSON.stringify(config));
     const socket = join(folder, SOCKET);
     const command = [process.execPath, BINARY, 'run', folder, '--json', '--socket', socket];
     const [file, args] = namespace.inside(command);
-    const child = spawn(file, args, { cwd: CHECKOUT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(file, args, {
+      cwd: CHECKOUT,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const running = new RunningAppliance(folder, child);
     await running.says(' running');
     return running;

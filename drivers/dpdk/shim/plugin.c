@@ -84,7 +84,7 @@ const uint64_t wirelet_shim_offsets[] = {
     AT(port_info, queues), AT(port_info, rx_descriptors), AT(port_info, tx_descriptors),
     AT(port_info, mac), AT(port_info, mtu), AT(port_info, fast_free), AT(port_info, xstat_count),
     AT(port_info, driver), AT(port_info, xstats), AT(port_info, rss),
-    AT(port_info, reserved),
+    AT(port_info, pci), AT(port_info, interface),
     AT(port_stats, link_up), AT(port_stats, link_mbps), AT(port_stats, mtu),
     AT(port_stats, promiscuous), AT(port_stats, rx_missed), AT(port_stats, rx_errors),
     AT(port_stats, rx_no_frame), AT(port_stats, tx_errors), AT(port_stats, removed),

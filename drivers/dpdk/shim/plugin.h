@@ -9,7 +9,7 @@
 
 enum {
     WIRELET_MAGIC = 0x4b504457, // "WDPK", little endian.
-    WIRELET_VERSION = 2,
+    WIRELET_VERSION = 3,
     WIRELET_MESSAGE_BYTES = 1024,
     WIRELET_XSTATS_MAX = 10,
     WIRELET_XSTAT_NAME_BYTES = 64,
@@ -87,7 +87,8 @@ struct wirelet_port_info {
     char driver[64];
     char xstats[WIRELET_XSTATS_MAX][WIRELET_XSTAT_NAME_BYTES];
     uint32_t rss;
-    uint8_t reserved[28];
+    char pci[20];
+    char interface[16];
 };
 
 struct wirelet_port_stats {

@@ -1,5 +1,6 @@
 // A port of DPDK's: found or plugged, configured, started, read, and all the way back.
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,16 @@ static void unplug(struct wirelet_port *port) {
     if (rte_lcore_id() != LCORE_ID_ANY) wirelet_flush_cache(port->pool, rte_lcore_id());
 }
 
+// What tells that it is there, and there again when it was taken out.
+static void name_place(const struct wirelet_port *port, struct wirelet_port_info *info) {
+    const char *bus = rte_bus_name(rte_dev_bus(port->device));
+    if (strcmp(bus, "pci") == 0) {
+        snprintf(info->pci, sizeof(info->pci), "%s", rte_dev_name(port->device));
+    }
+    // Without one it stays empty.
+    if (port->interface != 0) if_indextoname(port->interface, info->interface);
+}
+
 int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_port **out,
                       struct wirelet_port_info *info, char *message) {
     wirelet_log_clear();
@@ -249,6 +260,7 @@ int wirelet_open_port(const struct wirelet_port_config *config, struct wirelet_p
             .clock = &port->clock,
         };
     }
+    name_place(port, info);
     wirelet_choose_xstats(port, info);
     *out = port;
     return 0;

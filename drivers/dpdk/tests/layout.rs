@@ -41,7 +41,7 @@ fn every_offset_is_the_same_in_c() {
         offsets!(PortConfig: devargs pool port queues rx_descriptors tx_descriptors mtu promiscuous
             linearize fast_free timestamps reserved),
         offsets!(PortInfo: queues rx_descriptors tx_descriptors mac mtu fast_free xstat_count driver
-            xstats rss reserved),
+            xstats rss pci interface),
         offsets!(PortStats: link_up link_mbps mtu promiscuous rx_missed rx_errors rx_no_frame
             tx_errors removed xstats),
         offsets!(QueueStats: too_short too_long unsupported drop_bytes linearized tags_restored),

@@ -2,16 +2,18 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wirelet_abi::limits::PACKET_BYTES_PADDED;
 use wirelet_abi::plugin::{self, QueueStats, Table};
 use wirelet_abi::{DropReason, Error, ErrorCode};
-use wirelet_packet::{FrameCache, Mbuf};
+use wirelet_packet::{FrameCache, Mbuf, Waker};
 
 use super::flows;
 use super::pool::Pool;
-use super::port::{LINEARIZED, Port, TAGS_RESTORED};
+use super::port::{Port, Taken};
+use super::seen::{LINEARIZED, Seen, TAGS_RESTORED};
 use crate::{Device, DeviceStats, Idle, Passage, Passed, Rule, TxHandle, TxLimits};
 
 /// Bytes before the MTU: an Ethernet header and a VLAN tag.
@@ -24,9 +26,13 @@ pub(super) struct DpdkQueue {
     raw: *mut plugin::Queue,
     index: u16,
     port: Arc<Port>,
-    /// `None` once it calls the plugin no more.
+    /// `None` while it must not call the plugin: its device is gone, or it is closed.
     pool: Option<Arc<Pool>>,
-    /// What it had counted by then.
+    /// Which of the port's devices it has, or had last.
+    device: u64,
+    /// The port's news as it knows them.
+    news: u64,
+    /// What it had counted when it let go of a device last.
     last: QueueStats,
     /// Packets that were sent to a device that is gone.
     lost: u64,
@@ -47,11 +53,15 @@ thread_local! {
 
 impl DpdkQueue {
     pub(super) fn device(port: Arc<Port>, index: u16) -> Box<dyn Device> {
+        let news = port.news();
+        let Taken { device, queue: raw, pool } = port.take(index, None).expect("a new port");
         Box::new(DpdkQueue {
             table: port.eal().table(),
-            raw: port.queue(index),
+            raw,
             index,
-            pool: port.pool(),
+            pool: Some(pool),
+            device,
+            news,
             port,
             // SAFETY: all zeros are a QueueStats: it is integers.
             last: unsafe { std::mem::zeroed() },
@@ -63,20 +73,32 @@ impl DpdkQueue {
     }
 
     fn counts(&self) -> QueueStats {
-        let mut counts = self.last;
-        if self.pool.is_some() {
-            // SAFETY: the queue is open and ours.
-            unsafe { (self.table.read_queue)(self.raw, &raw mut counts) };
+        if self.pool.is_none() {
+            return self.last;
         }
-        counts
+        // SAFETY: all zeros are a QueueStats: it is integers.
+        let mut counts: QueueStats = unsafe { std::mem::zeroed() };
+        // SAFETY: the queue is open and ours.
+        unsafe { (self.table.read_queue)(self.raw, &raw mut counts) };
+        sum(&self.last, &counts)
     }
 
-    /// Calls the plugin no more. The last queue of a port has it unplugged.
-    fn leave(&mut self) {
+    /// Calls the plugin no more; whether it did until now.
+    fn leave(&mut self) -> bool {
         self.last = self.counts();
-        if self.pool.take().is_some() {
-            self.port.leave_queue();
+        self.pool.take().is_some()
+    }
+
+    /// The port says that its device is back, or why it is not. The lcore owns the device from here
+    /// on: between two bursts, as it has left it.
+    #[cold]
+    fn take_news(&mut self) -> Option<Error> {
+        self.news = self.port.news();
+        if let Some(Taken { device, queue, pool }) = self.port.take(self.index, Some(self.device)) {
+            (self.device, self.raw, self.pool) = (device, queue, Some(pool));
+            self.gone = false;
         }
+        if self.index == 0 { self.port.take_refused() } else { None }
     }
 
     /// Lets packets leave, then gives the queue back. The last one of a port closes it.
@@ -92,8 +114,8 @@ impl DpdkQueue {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.leave();
-        let closed = self.port.close_queue();
+        let used = self.leave();
+        let closed = self.port.close_queue(self.device, used);
         if std::mem::take(&mut self.entered) {
             ENTERED.set(ENTERED.get() - 1);
             if ENTERED.get() == 0 {
@@ -102,6 +124,11 @@ impl DpdkQueue {
             }
         }
         closed
+    }
+
+    /// What the last look at the port found.
+    fn seen(&self, what: impl Fn(&Seen) -> &AtomicU64) -> u64 {
+        what(self.port.seen()).load(Ordering::Relaxed)
     }
 
     /// Packets for a device that is gone: taken, and never sent.
@@ -113,6 +140,17 @@ impl DpdkQueue {
         frames.give_burst(burst);
         self.lost += burst.len() as u64;
         burst.len()
+    }
+}
+
+fn sum(one: &QueueStats, other: &QueueStats) -> QueueStats {
+    QueueStats {
+        too_short: one.too_short + other.too_short,
+        too_long: one.too_long + other.too_long,
+        unsupported: one.unsupported + other.unsupported,
+        drop_bytes: one.drop_bytes + other.drop_bytes,
+        linearized: one.linearized + other.linearized,
+        tags_restored: one.tags_restored + other.tags_restored,
     }
 }
 
@@ -180,6 +218,10 @@ impl Device for DpdkQueue {
         })
     }
 
+    fn set_waker(&mut self, waker: Arc<Waker>) {
+        self.port.add_waker(waker);
+    }
+
     fn tx_handle(&self) -> Option<TxHandle> {
         self.pool.as_ref()?;
         Some(TxHandle { queue: self.raw.cast(), limits: self.tx_limits() })
@@ -228,10 +270,11 @@ impl Device for DpdkQueue {
         }
         stats.rx_drop_bytes = counts.drop_bytes;
         stats.tx_errors = self.lost;
-        stats.link_up = self.port.link_up();
+        // Of a device that is back, each lcore tells the link once it has its queue.
+        stats.link_up = !self.gone && self.seen(|seen| &seen.link_up) != 0;
         // Queues are summed up: what is of the port stands in the first.
         if self.index == 0 {
-            self.port.read_xstats(&mut stats.xstats);
+            self.port.seen().read_xstats(&mut stats.xstats);
         }
         stats.xstats[LINEARIZED] = counts.linearized;
         stats.xstats[TAGS_RESTORED] = counts.tags_restored;
@@ -242,20 +285,20 @@ impl Device for DpdkQueue {
     }
 
     fn tx_limits(&self) -> TxLimits {
-        let max_bytes = self.port.mtu() + HEADER_BYTES;
+        let max_bytes = self.mtu() + HEADER_BYTES;
         TxLimits { padded_bytes: PACKET_BYTES_PADDED, max_bytes }
     }
 
     fn mac(&self) -> [u8; 6] {
-        self.port.mac()
+        self.port.seen().mac()
     }
 
     fn mtu(&self) -> usize {
-        self.port.mtu()
+        self.seen(|seen| &seen.mtu) as usize
     }
 
     fn promiscuous(&self) -> bool {
-        self.port.promiscuous()
+        self.seen(|seen| &seen.promiscuous) != 0
     }
 
     fn take_rules(&mut self, rules: &[Rule], loose: bool) -> Result<bool, String> {
@@ -265,7 +308,7 @@ impl Device for DpdkQueue {
     fn rule_hits(&self, hits: &mut [u64]) {
         // Queues are summed up.
         if self.index == 0 {
-            self.port.rule_hits(hits);
+            self.port.seen().read_hits(hits);
         }
     }
 
@@ -278,10 +321,15 @@ impl Device for DpdkQueue {
     }
 
     fn take_error(&mut self) -> Option<Error> {
+        if self.port.news() != self.news && !self.closed {
+            return self.take_news();
+        }
         if self.port.removed() && !self.gone {
             self.gone = true;
             // The kernel waits for it. Frames that its driver has come back.
-            self.leave();
+            if self.leave() {
+                self.port.leave_queue();
+            }
             // One queue speaks for the port.
             if self.index == 0 {
                 let message = format!("dpdk:{}: the device was taken out", self.port.name());

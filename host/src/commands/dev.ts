@@ -11,7 +11,7 @@ import { type DevReports, DevSession, filesOf } from '../dev/session.js';
 import { helpText, readyText, reloadedText } from '../dev/text.js';
 import { Watcher } from '../dev/watcher.js';
 import { asWireletError, type WireletError } from '../error.js';
-import { linkText } from '../events.js';
+import { linkText, reopenedText } from '../events.js';
 import { faultText } from '../fault.js';
 import type { GenerationChange } from '../generations.js';
 import { changeText } from '../terminal/change-text.js';
@@ -177,6 +177,7 @@ class Development {
     appliance.on('swap', changed);
     appliance.on('rollback', changed);
     appliance.on('link', (change) => screen.line(() => linkText(change)));
+    appliance.on('reopened', (event) => screen.line(() => reopenedText(event)));
     appliance.on('placement', ({ port, message }) => screen.line(() => `${port}: ${message}`));
     appliance.on('quarantine', ({ program, lcore, message }) =>
       screen.line(() => `${program} is quarantined on lcore ${lcore}: ${message}`),

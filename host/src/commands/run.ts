@@ -3,7 +3,7 @@ import type { Appliance } from '../appliance.js';
 import { loadConfig } from '../config/load.js';
 import type { ControlServer } from '../control/server.js';
 import { asWireletError, type WireletError } from '../error.js';
-import { linkText } from '../events.js';
+import { linkText, reopenedText } from '../events.js';
 import { faultText } from '../fault.js';
 import { shownPath } from '../program.js';
 import type { Service } from '../service/service.js';
@@ -71,6 +71,7 @@ function report(appliance: Appliance, output: Output): WireletError[] {
   appliance.on('swap', (change) => output.message(changeText(change)));
   appliance.on('rollback', (change) => output.message(changeText(change)));
   appliance.on('link', (change) => output.message(linkText(change)));
+  appliance.on('reopened', (event) => output.message(reopenedText(event)));
   appliance.on('placement', ({ port, message }) => output.message(`${port}: ${message}`));
   appliance.on('quarantine', ({ tenant, program, lcore, message }) =>
     output.message(`${tenant}/${program} is quarantined on lcore ${lcore}: ${message}`),

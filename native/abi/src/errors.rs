@@ -198,7 +198,7 @@ errors! {
         "See it with `ip link show`; take it off with `ip link set NAME xdp off` if nobody needs it.";
     InterfaceGone, "WIRELET_E_INTERFACE_GONE", Failed,
         "The interface of a port was removed or moved to another network namespace.",
-        "Start the appliance again when the interface is back.";
+        "A `dpdk` port goes on when it is back; for other devices, start the appliance again then.";
     DpdkMissing, "WIRELET_E_DPDK_MISSING", NotPermitted,
         "The DPDK plugin is not built, or does not load.",
         "Install DPDK (Debian: apt-get install libdpdk-dev dpdk-dev) and run `npm run build`.";

@@ -15,7 +15,7 @@ use crate::layout::layout;
 /// First word of the table.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"WDPK");
 /// Changes with any of these declarations.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The symbol that gives the table.
 pub const SYMBOL: &core::ffi::CStr = c"wirelet_dpdk_plugin";
 /// Room for a text, its 0 included.
@@ -122,7 +122,7 @@ layout! {
 
 layout! {
     /// What a port is, once it is open.
-    pub struct PortInfo: 760 {
+    pub struct PortInfo: 768 {
         /// Its queues.
         queues: u16 = 0,
         /// Receive descriptors of a queue.
@@ -143,8 +143,10 @@ layout! {
         xstats: [[u8; XSTAT_NAME_BYTES]; DRIVER_XSTATS_MAX] = 88,
         /// Whether the device spreads flows over its queues.
         rss: u32 = 728,
-        /// Zero.
-        reserved: [u8; 28] = 732,
+        /// Its address on the PCI bus, as /sys writes it, with a 0 at its end; empty elsewhere.
+        pci: [u8; 20] = 732,
+        /// Name of the kernel's interface that a software driver is on, likewise.
+        interface: [u8; 16] = 752,
     }
 }
 

@@ -45,6 +45,11 @@ pub enum What {
         /// Whether it is up now.
         up: bool,
     },
+    /// A port's device, which had ended with an error, is there again and works.
+    Reopened {
+        /// The port's number.
+        port: u16,
+    },
     /// A port's packets cross between NUMA nodes.
     Placement {
         /// The port's number.

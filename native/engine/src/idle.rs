@@ -131,6 +131,12 @@ fn sleep(lcore: &mut Lcore) -> bool {
         lcore.stats.sleeps += 1;
         flush(lcore);
         publish(lcore);
+        // Which may have found a device that is back, and has to be polled.
+        if plan(lcore).is_none() {
+            lcore.stats.state = state::RUNNING;
+            lcore.control.lcores[lcore.index].waker.awake();
+            return false;
+        }
         let timeout = libc::timespec { tv_sec: 0, tv_nsec: sleep_ns.min(999_999_999) as i64 };
         let descriptors = &mut lcore.idler.descriptors;
         let count = descriptors.len() as libc::nfds_t;

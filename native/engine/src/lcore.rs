@@ -244,8 +244,8 @@ pub fn publish(lcore: &mut Lcore) {
         if let Some(up) = port.link_change().filter(|_| port.home == lcore.index) {
             lcore.events.send(What::Link { port: index as u16, up });
         }
-        if let Some(error) = port.device.as_mut().and_then(|device| device.take_error()) {
-            lcore.events.send(What::Device { port: index as u16, error });
+        if let Some(what) = port.news(index as u16, lcore.index) {
+            lcore.events.send(what);
         }
     }
     let settled = |port: &Port| {

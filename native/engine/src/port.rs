@@ -5,6 +5,7 @@ use wirelet_abi::{DropReason, limits};
 use wirelet_drivers::{Device, DeviceStats, TxLimits};
 use wirelet_packet::{FrameCache, Mbuf};
 
+use crate::event::What;
 use crate::generation::Route;
 use crate::rules::RulesAt;
 use crate::steer::Steering;
@@ -141,6 +142,22 @@ impl Port {
         let up = self.device_stats.link_up;
         let changed = std::mem::replace(&mut self.link_told, up) != up;
         changed.then_some(up)
+    }
+
+    /// What the device has to tell: an error, or that it receives again. The latter is told by the
+    /// lcore that is the port's home. `number` is the port's, `lcore` this one's.
+    pub fn news(&mut self, number: u16, lcore: usize) -> Option<What> {
+        let device = self.device.as_mut()?;
+        let had_ended = device.finished();
+        if let Some(error) = device.take_error() {
+            return Some(What::Device { port: number, error });
+        }
+        if !had_ended || device.finished() {
+            return None;
+        }
+        // Packets came before the device had its rules again.
+        self.rules_at = self.rules_at.begun();
+        (self.home == lcore).then_some(What::Reopened { port: number })
     }
 
     fn edge_drops(&self) -> u64 {

@@ -78,11 +78,16 @@ impl RulesPlace {
 
     /// As it is at the start.
     pub fn at(&self) -> RulesAt {
-        if self.hardware { RulesAt::Settling(QUEUED_MAX) } else { RulesAt::Engine }
+        if self.hardware { RulesAt::Device.begun() } else { RulesAt::Engine }
     }
 }
 
 impl RulesAt {
+    /// When the device has just been given what it had before, or has it for the first time.
+    pub fn begun(self) -> RulesAt {
+        if self == RulesAt::Engine { self } else { RulesAt::Settling(QUEUED_MAX) }
+    }
+
     /// The port's queue was found empty: everything in it will have met the device's rules.
     #[inline]
     pub fn found_empty(&mut self) {

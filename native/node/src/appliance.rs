@@ -400,6 +400,10 @@ impl Appliance {
                 out.name = self.ports[usize::from(port)].clone();
                 out.message = if up { "up" } else { "down" }.into();
             }
+            What::Reopened { port } => {
+                out.kind = "reopened".into();
+                out.name = self.ports[usize::from(port)].clone();
+            }
             What::Placement { port, message } => {
                 out.kind = "placement".into();
                 out.name = self.ports[usize::from(port)].clone();

@@ -4,39 +4,53 @@ use wirelet_drivers::{Device, DeviceStats, Idle};
 use wirelet_packet::{FrameCache, Mbuf};
 
 use super::*;
-use crate::lcore::receive;
+use crate::event::What;
+use crate::lcore::{publish, receive};
 use crate::rules::RulesAt;
 
 /// Packets that the driver gives in one burst.
 const GIVES_MAX: usize = 8;
 
-/// Receives what the device it stands for receives, few at a time.
-struct Slow(Box<dyn Device>);
+/// Receives what the device it stands for receives, few at a time. Where `gone`, it is back when it
+/// is asked for an error the second time.
+struct Slow {
+    inner: Box<dyn Device>,
+    gone: u32,
+}
 
 impl Device for Slow {
     fn rx_burst(&mut self, frames: &mut FrameCache, burst: &mut [Mbuf]) -> usize {
-        self.0.rx_burst(frames, &mut burst[..GIVES_MAX])
+        self.inner.rx_burst(frames, &mut burst[..GIVES_MAX])
     }
 
     fn tx_burst(&mut self, frames: &mut FrameCache, burst: &[Mbuf]) -> usize {
-        self.0.tx_burst(frames, burst)
+        self.inner.tx_burst(frames, burst)
     }
 
     fn stats(&self, stats: &mut DeviceStats) {
-        self.0.stats(stats);
+        self.inner.stats(stats);
     }
 
     fn idle(&self) -> Idle {
-        self.0.idle()
+        self.inner.idle()
+    }
+
+    fn finished(&self) -> bool {
+        self.gone > 0
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        self.gone = self.gone.saturating_sub(1);
+        None
     }
 
     fn close(&mut self, frames: &mut FrameCache) -> Result<(), Error> {
-        self.0.close(frames)
+        self.inner.close(frames)
     }
 }
 
 /// One port that drops everything by a rule which its device has, and its lcore.
-fn appliance(device: &str) -> Appliance {
+fn appliance(device: &str, gone: u32) -> Appliance {
     let port = PortConfig {
         name: "in".into(),
         device: device.into(),
@@ -64,7 +78,7 @@ fn appliance(device: &str) -> Appliance {
     let mut appliance = Appliance::new(config).expect("it is a good config");
     let port = &mut appliance.waiting[0].ports[0];
     let inner = port.device.take().expect("its queue");
-    port.device = Some(Box::new(Slow(inner)));
+    port.device = Some(Box::new(Slow { inner, gone }));
     let place = crate::rules::RulesPlace { hardware: true, ..Default::default() };
     port.rules_at = place.at();
     appliance
@@ -76,7 +90,7 @@ fn dropped(appliance: &Appliance) -> u64 {
 
 #[test]
 fn the_engine_helps_until_the_queue_was_empty() {
-    let mut appliance = appliance("null:?rx=64&packets=40");
+    let mut appliance = appliance("null:?rx=64&packets=40", 0);
     for burst in 1..=5 {
         assert_eq!(receive(&mut appliance.waiting[0], 0), GIVES_MAX);
         assert_eq!(dropped(&appliance), burst * GIVES_MAX as u64, "of what was there before");
@@ -90,7 +104,7 @@ fn the_engine_helps_until_the_queue_was_empty() {
 
 #[test]
 fn or_until_it_has_given_all_that_it_can_hold() {
-    let mut appliance = appliance("null:?rx=64&packets=66000");
+    let mut appliance = appliance("null:?rx=64&packets=66000", 0);
     let mut received = 0;
     while received < 66_000 {
         let count = receive(&mut appliance.waiting[0], 0);
@@ -98,4 +112,24 @@ fn or_until_it_has_given_all_that_it_can_hold() {
         received += count as u64;
     }
     assert_eq!(dropped(&appliance), 1 << 16, "the others are the device's");
+}
+
+#[test]
+fn a_device_that_is_back_begins_anew_and_is_told_once() {
+    let mut appliance = appliance("null:?rx=64&packets=0", 2);
+    assert_eq!(receive(&mut appliance.waiting[0], 0), 0);
+    let told = |appliance: &mut Appliance| {
+        publish(&mut appliance.waiting[0]);
+        let events = appliance.events();
+        events.iter().filter(|event| matches!(event.what, What::Reopened { port: 0 })).count()
+    };
+    assert_eq!(told(&mut appliance), 0, "not yet");
+    assert_eq!(appliance.waiting[0].ports[0].rules_at, RulesAt::Device);
+    assert!(appliance.control.lcores[0].finished.load(Ordering::Relaxed));
+    assert_eq!(told(&mut appliance), 1);
+    // What came before the device had the rules again is the engine's.
+    let port = &appliance.waiting[0].ports[0];
+    assert!(matches!(port.rules_at, RulesAt::Settling(_)), "{:?}", port.rules_at);
+    assert!(!appliance.control.lcores[0].finished.load(Ordering::Relaxed));
+    assert_eq!(told(&mut appliance), 0, "told twice");
 }

@@ -96,6 +96,7 @@ pub fn outcome(appliance: &Appliance) -> Outcome {
             }
             What::Placement { message, .. } => turns.push(message.into()),
             What::Link { port, up } => turns.push(format!("link of port {port}: {up}")),
+            What::Reopened { port } => turns.push(format!("port {port} is open again")),
             What::Device { error, .. } | What::Lcore(error) | What::State(error) => {
                 errors.push(error.to_string())
             }
