@@ -1,5 +1,7 @@
 //! An appliance: region, ports, programs and lcores, from a config to a clean stop.
 
+mod check;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +97,7 @@ impl Appliance {
     /// # Errors
     /// Every code of devices, modules, programs and memory.
     pub fn new(mut config: ApplianceConfig) -> Result<Appliance, Error> {
-        check_limits(&config)?;
+        check::limits(&config)?;
         let lcores = config.lcores.len();
         let store = config.state_directory.as_deref().map(Store::open).transpose()?.map(Arc::new);
         let programs = load(std::mem::take(&mut config.programs), lcores, store.as_ref())?;
@@ -384,39 +386,6 @@ impl Parts<'_> {
         };
         parts.map(lcore).collect()
     }
-}
-
-fn check_limits(config: &ApplianceConfig) -> Result<(), Error> {
-    // Per lcore: a burst that comes in while one goes out, and what other caches may hold back.
-    let frames_min = config.lcores.len() * (2 * config.burst + 640);
-    let frames_min = frames_min.saturating_sub(640);
-    let checks = [
-        ("lcores", config.lcores.len(), 1, limits::LCORES_MAX),
-        ("ports", config.ports.len(), 1, limits::PORTS_MAX),
-        ("programs", config.programs.len(), 0, limits::PROGRAMS_MAX),
-        ("packets per burst", config.burst, 1, limits::BURST_MAX),
-        ("frames", config.region.frames, frames_min, usize::MAX),
-    ];
-    for (what, count, min, max) in checks {
-        if count < min || count > max {
-            let message = format!("{count} {what}; the limits are {min} and {max}");
-            return Err(Error::new(ErrorCode::ConfigLimit, message));
-        }
-    }
-    for port in &config.ports {
-        let programs = port.pipeline.iter().all(|&program| program < config.programs.len());
-        if !programs || port.pipeline.len() > limits::PIPELINE_PROGRAMS_MAX {
-            let message = format!("{}: a pipeline of {:?}", port.name, port.pipeline);
-            return Err(Error::new(ErrorCode::ConfigLimit, message));
-        }
-        for other in [port.forward, port.punt].into_iter().flatten() {
-            if usize::from(other) >= config.ports.len() {
-                let message = format!("{}: there is no port {other}", port.name);
-                return Err(Error::new(ErrorCode::ConfigUnknownPort, message));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn load(

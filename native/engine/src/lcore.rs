@@ -48,8 +48,8 @@ pub struct Lcore {
     pub burst: Burst,
     /// Packets per burst at most.
     pub burst_max: usize,
-    /// The cycle counter as it was read last. A reading takes some 10 ns, so each one ends a step and
-    /// begins the next.
+    /// The cycle counter as it was read last. A reading takes some 10 ns, so each one ends a step
+    /// and begins the next.
     pub now: u64,
     /// Packets on their way out, gathered by port, or to another lcore.
     pub gather: Vec<Mbuf>,
@@ -158,8 +158,8 @@ pub fn receive(lcore: &mut Lcore, port: usize) -> usize {
     count
 }
 
-/// Runs the programs of `port` on the first `count` packets of the burst, which came in at `started`
-/// (cycles), and sends what is left. The clock has just been read.
+/// Runs the programs of `port` on the first `count` packets of the burst, which came in at
+/// `started` (cycles), and sends what is left. The clock has just been read.
 #[inline]
 pub fn run_burst(lcore: &mut Lcore, port: usize, count: usize, started: u64) {
     if count == 0 {
