@@ -1,7 +1,7 @@
 /**
- * DPDK's drivers of five emulated NICs under a whole appliance (docs/testing.md). Needs the plugin,
- * and downloads QEMU and a kernel, so it runs where CI or WIRELET_LAB is set; elsewhere it is
- * skipped, and says why. `npm run lab` is the same.
+ * DPDK's drivers of five emulated NICs under a whole appliance (docs/design/dpdk.md). Needs the
+ * plugin, and downloads QEMU and a kernel, so it runs where CI or WIRELET_LAB is set; elsewhere it
+ * is skipped, and says why. `npm run lab` is the same.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
