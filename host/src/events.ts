@@ -9,8 +9,6 @@ import type { NativeEvent, NativePunted } from './native.js';
 import type { LoadedProgram } from './program.js';
 import { TENANT_DEFAULT } from './tenant.js';
 
-const NS_PER_MS = 1_000_000n;
-
 /** A line that a program logged. */
 export interface LogLine {
   program: string;
@@ -136,15 +134,13 @@ export class Events {
 
   /** Passes on packets that were punted to the host. */
   takePunted(punted: readonly NativePunted[]): void {
-    for (const packet of punted) {
-      this.listeners.emit('punt', { ...packet, timeNs: sinceEpoch(packet.timeNs) });
-    }
+    for (const packet of punted) this.listeners.emit('punt', packet);
   }
 
   #fault(event: NativeEvent): void {
     const program = this.#generations().programOf(event.name, event.generation);
     const fault = faultOf(event, program);
-    const saved = this.#save(fault, sinceEpoch(event.timeNs));
+    const saved = this.#save(fault, event.timeNs);
     this.listeners.emit('fault', saved === undefined ? fault : { ...fault, saved });
   }
 
@@ -172,10 +168,4 @@ export class Events {
 function errorOf({ kind, name, lcore, message, code = '' }: NativeEvent): WireletError {
   const known = isErrorCode(code) ? code : 'WIRELET_E_INTERNAL';
   return new WireletError(known, `${name}: ${message}`, { details: { kind, name, lcore } });
-}
-
-/** Of the monotonic clock, to nanoseconds since 1970. */
-function sinceEpoch(timeNs: bigint): bigint {
-  const ago = process.hrtime.bigint() - timeNs;
-  return BigInt(Date.now()) * NS_PER_MS - ago;
 }

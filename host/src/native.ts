@@ -252,7 +252,7 @@ export interface NativeEvent {
     | 'swap'
     | 'rollback'
     | 'quarantine';
-  /** Nanoseconds of the monotonic clock. */
+  /** Nanoseconds since 1970. */
   timeNs: bigint;
   lcore: number;
   /** Program's or port's name. */
@@ -269,7 +269,7 @@ export interface NativeEvent {
 
 /** A packet that a program punted to the host. */
 export interface NativePunted {
-  /** Nanoseconds of the monotonic clock. */
+  /** Nanoseconds since 1970. */
   timeNs: bigint;
   lcore: number;
   port: string;

@@ -12,7 +12,7 @@ use wirelet_engine::idle::IdlePolicy;
 use wirelet_engine::ports::PortConfig;
 use wirelet_engine::punt::Punted;
 use wirelet_engine::set_eal_arguments;
-use wirelet_packet::RegionConfig;
+use wirelet_packet::{RegionConfig, clock};
 
 use crate::convert::{CounterValue, Frame, ProgramSpec, frames, guarded};
 use crate::rules::{self, RuleSpec};
@@ -74,7 +74,7 @@ pub struct ApplianceSpec {
 pub struct ApplianceEvent {
     /// `fault`, `log`, `link`, `device`, `state`, `lcore`, `rollback` or `quarantine`.
     pub kind: String,
-    /// Nanoseconds of the monotonic clock.
+    /// Nanoseconds since 1970.
     pub time_ns: BigInt,
     /// Where.
     pub lcore: u32,
@@ -95,7 +95,7 @@ pub struct ApplianceEvent {
 /// A packet that a program has punted to the host.
 #[napi(object)]
 pub struct PuntedPacket {
-    /// Nanoseconds of the monotonic clock.
+    /// Nanoseconds since 1970.
     pub time_ns: BigInt,
     /// Where its program ran.
     pub lcore: u32,
@@ -316,7 +316,7 @@ impl Appliance {
     #[napi]
     pub fn punted(&self) -> Vec<PuntedPacket> {
         let packet = |punted: Punted| PuntedPacket {
-            time_ns: BigInt::from(punted.time_ns),
+            time_ns: BigInt::from(clock::wall_ns_at(punted.time_ns)),
             lcore: punted.lcore,
             port: self.ports[usize::from(punted.port)].clone(),
             program: self.appliance.program_name(punted.program.into()),
@@ -362,7 +362,7 @@ impl Appliance {
     fn event(&self, event: Event) -> ApplianceEvent {
         let mut out = ApplianceEvent {
             kind: String::new(),
-            time_ns: BigInt::from(event.time_ns),
+            time_ns: BigInt::from(clock::wall_ns_at(event.time_ns)),
             lcore: event.lcore,
             name: String::new(),
             code: None,

@@ -73,6 +73,13 @@ pub fn wall_ns() -> u64 {
     read_clock(libc::CLOCK_REALTIME)
 }
 
+/// Nanoseconds since the epoch when [`now_ns`] was `ns`. Only how long ago that is comes from the
+/// counter, so that its drift since the start does not matter.
+pub fn wall_ns_at(ns: u64) -> u64 {
+    let ago_ns = now_ns().saturating_sub(ns);
+    wall_ns().saturating_sub(ago_ns)
+}
+
 #[inline]
 fn scale(cycles: u64, ns_per_cycle_32: u64) -> u64 {
     ((u128::from(cycles) * u128::from(ns_per_cycle_32)) >> 32) as u64
@@ -124,5 +131,21 @@ mod tests {
         let difference = ours.abs_diff(kernel);
         assert!(difference < kernel / 20, "{ours} against {kernel}");
         assert!(to_ns(from_ns(1_000_000)).abs_diff(1_000_000) < 1_000);
+    }
+
+    #[test]
+    fn a_moment_lies_between_two_looks_at_the_kernels_wall_clock() {
+        for _ in 0..100 {
+            let before = wall_ns();
+            let moment = now_ns();
+            let after = wall_ns();
+            std::thread::sleep(Duration::from_micros(300));
+            // Between its two readings the thread may have lost its CPU, and only then it is off.
+            let told = (0..20).map(|_| wall_ns_at(moment)).min().expect("some");
+            // The counter's rate is known to some percent at worst.
+            let slack_ns = 200_000;
+            assert!(told + slack_ns >= before, "{told} before {before}");
+            assert!(told <= after + slack_ns, "{told} after {after}");
+        }
     }
 }
