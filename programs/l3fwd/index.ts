@@ -90,7 +90,8 @@ function routeIpv4(packet: Packet, found: u32): Verdict {
   if (destination >> 24 == LOOPBACK) return Verdict.Pass;
   if (exact.count != 0) {
     readFlow4(packet, ip);
-    found = exact.getOr(flow, found);
+    const own = exact.getOr(flow, NONE);
+    if (own != NONE) found = own;
   }
   const group = hops.group(found);
   if (group == Hops.NONE) return refuse(noRoute);
